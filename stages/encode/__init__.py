@@ -1,0 +1,1 @@
+"""What makes a clip a vector: one file per encoder."""

@@ -1,0 +1,67 @@
+"""What every encoder offers.
+
+An encoder is a frozen dataclass: its fields are its options in params.yaml, each with a rule from
+:mod:`stages.params`. It never loads anything when constructed; :meth:`Encoder.load` opens weights and returns the
+function that makes vectors.
+"""
+
+import numpy as np
+
+
+class Encoder:
+    """Waveform in, one vector per clip out.
+
+    name : str, as in ``encoders.NAME`` (not needed for one that params.yaml names by import path)
+    sample_rate : int, Hz, what :meth:`load`'s function expects
+    window : float, seconds; the shortest input the network takes. Shorter clips are repeated up to it.
+    batch : int, equal-length clips per call on a CPU
+    packages : tuple of str, whose versions determine the numbers
+    weights : stages.encode.weights.Weights or None, where the weights come from
+    dim : int, length of a vector
+    """
+
+    name = None
+    sample_rate = None
+    window = 0.0
+    batch = 1
+    packages = ("numpy", "soxr")
+    weights = None
+    dim = None
+
+    def load(self, folder, device):
+        """Open the weights.
+
+        Parameters
+        ----------
+        folder : pathlib.Path, data/weights/ENCODER as the weights stage left it
+        device : "cpu", "cuda" or "cuda:N"
+
+        Returns
+        -------
+        callable
+            waveforms, float32 [shape=(clips, samples)], mono at ``sample_rate`` -> float32 [shape=(clips, dim)]
+        """
+        raise NotImplementedError
+
+    def waveform(self, audio, sample_rate):
+        """What of a clip reaches the network: the mean of its channels, resampled (soxr HQ), repeated up to ``window``.
+
+        Parameters
+        ----------
+        audio : float32 [shape=(channels, samples)]
+        sample_rate : int, Hz
+
+        Returns
+        -------
+        float32 [shape=(samples,)], at ``sample_rate`` of the encoder
+        """
+        import soxr
+
+        mono = audio.mean(axis=0, dtype=np.float32)
+        if sample_rate != self.sample_rate:
+            mono = soxr.resample(mono, sample_rate, self.sample_rate, quality="HQ")
+        shortest = int(np.ceil(self.window * self.sample_rate))
+        return np.resize(mono, shortest) if 0 < len(mono) < shortest else mono
+
+
+BASE = Encoder

@@ -1,0 +1,381 @@
+"""params.yaml as frozen dataclasses, checked before anything runs.
+
+Conventions
+-----------
+Every number has one home, params.yaml: no option has a default in code. Each option is a dataclass field that carries
+its rule (:func:`number`, :func:`choice`, ...), so corpora, perturbations and encoders declare theirs in their own file
+in the same way. Every error names the key, the value and the bounds.
+"""
+
+import dataclasses
+import difflib
+import math
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from stages import paths, scan
+from stages.errors import UserError
+
+# ---------------------------------------------------------------------------------------------------------- the rules
+
+
+def _rule(check):
+    return field(metadata={"check": check})
+
+
+def number(low, high, *, nullable=False):
+    """A finite real number in [low, high]."""
+
+    def check(key, value):
+        if value is None and nullable:
+            return None
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not good or not low <= value <= high:
+            raise UserError(f"{key} is {value!r}; it must be a number from {low:g} to {high:g}{_or_null(nullable)}")
+        return float(value)
+
+    return _rule(check)
+
+
+def integer(low, high, *, nullable=False):
+    """A whole number in [low, high]."""
+
+    def check(key, value):
+        if value is None and nullable:
+            return None
+        good = isinstance(value, int) and not isinstance(value, bool)
+        if not good or not low <= value <= high:
+            raise UserError(f"{key} is {value!r}; it must be a whole number from {low} to {high}{_or_null(nullable)}")
+        return value
+
+    return _rule(check)
+
+
+def flag(*, nullable=False):
+    """true or false."""
+
+    def check(key, value):
+        if not (isinstance(value, bool) or (value is None and nullable)):
+            raise UserError(f"{key} is {value!r}; it must be true or false{_or_null(nullable)}")
+        return value
+
+    return _rule(check)
+
+
+def choice(*allowed):
+    """One of a few words."""
+
+    def check(key, value):
+        if value not in allowed:
+            known = ", ".join(map(str, allowed))
+            raise UserError(f"{key} is {value!r}; it must be one of {known}{_hint(value, allowed)}")
+        return value
+
+    return _rule(check)
+
+
+def text(*, nullable=False):
+    """Any non-empty text."""
+
+    def check(key, value):
+        if value is None and nullable:
+            return None
+        if not isinstance(value, str) or not value.strip():
+            raise UserError(f"{key} is {value!r}; it must be a text{_or_null(nullable)}")
+        return value
+
+    return _rule(check)
+
+
+def names():
+    """A list of distinct words, at least one."""
+
+    def check(key, value):
+        if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
+            raise UserError(f"{key} is {value!r}; it must be a list of names with at least one entry")
+        if len(set(value)) < len(value):
+            raise UserError(f"{key} names {_first_twin(value)!r} twice; name each once")
+        return tuple(value)
+
+    return _rule(check)
+
+
+def grid(low, high, *, whole=False):
+    """At least two distinct numbers in [low, high]; the order in which they are written does not matter."""
+
+    def check(key, value):
+        if not isinstance(value, list) or len(value) < 2:
+            raise UserError(f"{key} is {value!r}; it must be a list of at least two values")
+        for v in value:
+            good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+            if not good or not low <= v <= high or (whole and v != int(v)):
+                kind = "whole numbers" if whole else "numbers"
+                raise UserError(f"{key} holds {v!r}; its values must be {kind} from {low:g} to {high:g}")
+        texts = [value_text(v) for v in value]
+        if len(set(texts)) < len(texts):
+            raise UserError(f"{key} holds {_first_twin(texts)} twice; write each value once")
+        return tuple(float(v) for v in value)
+
+    return _rule(check)
+
+
+def value_text(value):
+    """The canonical text of a perturbation's value: file name, key and label alike (-40, 0.5, 18333.333)."""
+    return format(float(value) + 0.0, ".10g")
+
+
+def _or_null(nullable):
+    return ", or null" if nullable else ""
+
+
+def _hint(word, known):
+    close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _first_twin(values):
+    return next(v for i, v in enumerate(values) if v in values[:i])
+
+
+def build(cls, values, key):
+    """An instance of an options dataclass from a mapping, each field checked by its rule.
+
+    Raises
+    ------
+    UserError
+        On an unknown or missing key, or a value that breaks its field's rule.
+    """
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise UserError(f"{key} is {values!r}; it must be a section of keys and values")
+    fields = {f.name: f for f in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else {}
+    for name in values:
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise UserError(f"unknown key {key}.{name}; known keys there: {known}{_hint(name, fields)}")
+    for name in fields:
+        if name not in values:
+            raise UserError(f"missing key {key}.{name} in {paths.PARAMS}; {paths.PARAMS} as committed has it")
+    return cls(**{name: f.metadata["check"](f"{key}.{name}", values[name]) for name, f in fields.items()})
+
+
+# ------------------------------------------------------------------------------------------------------- the sections
+
+
+@dataclass(frozen=True)
+class Split:
+    folds: int = integer(2, 100)
+    seed: int = integer(0, 2**32 - 1)
+    balance: bool = flag()
+    balance_seed: int = integer(0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class Run:
+    encoders: tuple = names()
+    perturbations: tuple = names()
+
+
+@dataclass(frozen=True)
+class Perturb:
+    keep_audio: bool = flag()
+    severity_clips: int = integer(1, 1_000_000)
+    reverb_tail: bool = flag(nullable=True)
+    wav_round_trip: bool = flag(nullable=True)
+    clip: bool = flag(nullable=True)
+
+
+@dataclass(frozen=True)
+class Cca:
+    seed: int = integer(0, 2**32 - 1)
+    permutations: int = integer(1, 100_000)
+    bootstrap: int = integer(1, 1_000_000)
+    confidence: float = number(0.5, 0.999)
+
+
+@dataclass(frozen=True)
+class Svd:
+    seed: int = integer(0, 2**32 - 1)
+    permutations: int = integer(1, 1000)
+    confidence: float = number(0.5, 0.999)
+    energy: float = number(0.01, 0.9999)
+
+
+@dataclass(frozen=True)
+class Figures:
+    instrument: str = text()
+
+
+@dataclass(frozen=True)
+class Compute:
+    workers: object = _rule(lambda key, value: _workers(key, value))
+    scheduler: str = text(nullable=True)
+    device: str = _rule(lambda key, value: _device(key, value))
+    chunk: int = integer(1, 10_000)
+
+
+def _workers(key, value):
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1024):
+        return value
+    raise UserError(f"{key} is {value!r}; it must be auto or a whole number from 1 to 1024")
+
+
+def _device(key, value):
+    if isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        return value
+    raise UserError(f"{key} is {value!r}; it must be auto, cpu, cuda or cuda:N")
+
+
+@dataclass(frozen=True)
+class CorpusParams:
+    """The ``corpus`` section: which corpus, how it is split, and the options of the one that is named."""
+
+    name: str
+    on_bad_clip: str
+    split: Split
+    source: object
+
+
+@dataclass(frozen=True)
+class Params:
+    """All of params.yaml. ``perturbations`` and ``encoders`` hold configured plugins by name."""
+
+    fidelity: str
+    corpus: CorpusParams
+    run: Run
+    perturb: Perturb
+    perturbations: dict
+    encoders: dict
+    cca: Cca
+    svd: Svd
+    figures: Figures
+    compute: Compute
+
+    @cached_property
+    def switches(self):
+        """The accidents of the published chain that are on: those set by hand, else as ``fidelity`` says."""
+        by_fidelity = self.fidelity == "paper"
+        switches = {name: getattr(self.perturb, name) for name in ("reverb_tail", "wav_round_trip", "clip")}
+        return {name: by_fidelity if value is None else value for name, value in switches.items()}
+
+
+def load(path=paths.PARAMS):
+    """Read and check params.yaml as a whole.
+
+    Returns
+    -------
+    Params
+
+    Raises
+    ------
+    UserError
+        Naming the first key that is unknown, missing or out of bounds.
+    """
+    return parse(read(path))
+
+
+def read(path=paths.PARAMS):
+    """params.yaml as plain dictionaries and lists, unchecked."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = YAML(typ="safe").load(file)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run from the repository root, or `git checkout {path}`") from error
+    except YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path} must hold sections of keys and values")
+    return document
+
+
+def parse(document):
+    """:class:`Params` from the plain content of params.yaml."""
+    known = [f.name for f in dataclasses.fields(Params)]
+    for section in document:
+        if section not in known:
+            hint = _hint(section, known)
+            raise UserError(f"unknown section {section} in {paths.PARAMS}; known: {', '.join(known)}{hint}")
+    for section in known:
+        if section not in document:
+            raise UserError(f"missing section {section} in params.yaml")
+    run = build(Run, document["run"], "run")
+    params = Params(
+        fidelity=choice("corrected", "paper").metadata["check"]("fidelity", document["fidelity"]),
+        corpus=_corpus(document["corpus"]),
+        run=run,
+        perturb=build(Perturb, document["perturb"], "perturb"),
+        perturbations=_perturbations(document["perturbations"]),
+        encoders=_encoders(document["encoders"], run.encoders),
+        cca=build(Cca, document["cca"], "cca"),
+        svd=build(Svd, document["svd"], "svd"),
+        figures=build(Figures, document["figures"], "figures"),
+        compute=build(Compute, document["compute"], "compute"),
+    )
+    for kind in ("perturbations", "encoders"):
+        for name in getattr(run, kind):
+            if name not in getattr(params, kind):
+                configured = ", ".join(getattr(params, kind))
+                raise UserError(
+                    f"run.{kind} names {name!r}, which has no section under {kind}; configured: {configured}"
+                    f"{_hint(name, getattr(params, kind))}"
+                )
+    return params
+
+
+def _sections(document, key):
+    if not isinstance(document, dict) or not document:
+        raise UserError(f"{key} must be a section with at least one entry")
+    return document
+
+
+def _corpus(document):
+    known = scan.plugins("corpus")
+    own = {"name", "on_bad_clip", "split"}
+    _sections(document, "corpus")
+    for key in document:
+        if key not in own | set(known):
+            raise UserError(f"unknown key corpus.{key}; known: {', '.join([*sorted(own), *known])}{_hint(key, known)}")
+    for key in own:
+        if key not in document:
+            raise UserError(f"missing key corpus.{key} in {paths.PARAMS}")
+    name = choice(*known).metadata["check"]("corpus.name", document["name"])
+    sources = {key: build(known[key], document[key], f"corpus.{key}") for key in document if key in known}
+    return CorpusParams(
+        name=name,
+        on_bad_clip=choice("error", "skip").metadata["check"]("corpus.on_bad_clip", document["on_bad_clip"]),
+        split=build(Split, document["split"], "corpus.split"),
+        source=sources[name] if name in sources else build(known[name], {}, f"corpus.{name}"),
+    )
+
+
+def _perturbations(document):
+    known = scan.plugins("perturb")
+    for name in _sections(document, "perturbations"):
+        if name not in known:
+            raise UserError(f"unknown perturbation perturbations.{name}; known: {', '.join(known)}{_hint(name, known)}")
+    return {name: build(known[name], options, f"perturbations.{name}") for name, options in document.items()}
+
+
+def _encoders(document, wanted):
+    known = scan.plugins("encode")
+    encoders = {}
+    for name, options in _sections(document, "encoders").items():
+        key = f"encoders.{name}"
+        options = dict(options or {})
+        if "class" in options:
+            if name not in wanted:
+                continue  # somebody else's code is imported only when it is asked for
+            cls = scan.imported(options.pop("class"), scan.base("encode"), f"{key}.class")
+        elif name in known:
+            cls = known[name]
+        else:
+            raise UserError(
+                f"unknown encoder {key}; known: {', '.join(known)}{_hint(name, known)}; "
+                f"an encoder of your own needs {key}.class: package.module:Class"
+            )
+        encoders[name] = build(cls, options, key)
+    return encoders

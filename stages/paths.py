@@ -1,0 +1,55 @@
+"""Where everything lies, relative to the repository root: the only module that spells a path."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")
+PRESETS = Path("presets")
+
+SOURCE = Path("data/source.json")
+CORPUS = Path("data/corpus")
+CLIPS = CORPUS / "clips.csv"
+AUDIO = CORPUS / "audio.h5"
+PERTURBED = Path("data/perturbed")
+WEIGHTS = Path("data/weights")
+EMBEDDINGS = Path("data/embeddings")
+
+METRICS = Path("metrics")
+SUMMARY = METRICS / "summary.json"
+PLOTS = Path("plots")
+FIGURES = PLOTS / "figures"
+
+
+def perturbed(perturbation):
+    """Folder with the packed audio and recipes of one perturbation."""
+    return PERTURBED / perturbation
+
+
+def severity(perturbation):
+    """Table that says what each value of a perturbation did to the audio."""
+    return perturbed(perturbation) / "severity.csv"
+
+
+def weights(encoder):
+    """Folder with the checked weights of one encoder."""
+    return WEIGHTS / encoder
+
+
+def originals(encoder):
+    """Embeddings of the unperturbed clips."""
+    return EMBEDDINGS / encoder / "original.h5"
+
+
+def embeddings(encoder, perturbation):
+    """Folder with one embedding file per value of a perturbation."""
+    return EMBEDDINGS / encoder / perturbation
+
+
+def metrics(analysis, encoder, perturbation):
+    """Numbers of one analysis of one encoder under one perturbation."""
+    return METRICS / analysis / encoder / f"{perturbation}.json"
+
+
+def plots(analysis, encoder, perturbation):
+    """Folder with the plot data of one analysis of one encoder under one perturbation."""
+    return PLOTS / analysis / encoder / perturbation

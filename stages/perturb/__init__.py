@@ -1,0 +1,1 @@
+"""How a clip is deformed: one file per family of perturbations."""

@@ -1,0 +1,102 @@
+"""One value of a perturbation as something that can be written down, compared and applied."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from stages import paths, scan, store
+from stages.errors import UserError
+from stages.params import value_text
+from stages.perturb import chain as chain_module
+from stages.perturb.base import Perturbation
+from stages.perturb.chain import chain
+from stages.provenance import fingerprint, source_sha256, versions
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that turns a corpus into one perturbed version of it.
+
+    perturbation : Perturbation
+    value : str, canonical text
+    fidelity : str
+    switches : tuple of (name, bool), see :mod:`stages.perturb.chain`
+    """
+
+    perturbation: Perturbation
+    value: str
+    fidelity: str
+    switches: tuple
+
+    @property
+    def ordered(self):
+        """Whether clips must pass one after another, since each may leave something behind for the next."""
+        return dict(self.switches)["reverb_tail"] and self.perturbation.stateful
+
+    def processor(self):
+        """The function (audio, sample_rate) -> perturbed audio."""
+        return chain(self.perturbation, float(self.value), **dict(self.switches))
+
+    def fingerprint(self, corpus_digest):
+        """Hash over everything that determines the perturbed audio."""
+        return fingerprint(
+            corpus=corpus_digest,
+            perturbation=self.perturbation.name,
+            value=self.value,
+            options=self._options(),
+            fidelity=self.fidelity,
+            switches=dict(self.switches),
+            code=source_sha256(type(self.perturbation), chain_module),
+            packages=versions("numpy", *self.perturbation.packages),
+        )
+
+    def attributes(self):
+        """What files made with this recipe say about it; JSON-able, and the whole recipe can be read back from it."""
+        return {
+            "perturbation": self.perturbation.name,
+            "value": self.value,
+            "unit": self.perturbation.unit,
+            "neutral": "" if self.perturbation.neutral is None else value_text(self.perturbation.neutral),
+            "growth": self.perturbation.growth,
+            "fidelity": self.fidelity,
+            "switches": json.dumps(dict(self.switches), sort_keys=True),
+            "options": json.dumps(self._options(), sort_keys=True),
+        }
+
+    def _options(self):
+        return {key: value for key, value in asdict(self.perturbation).items() if key != "grid"}
+
+
+def planned(params, name):
+    """The recipes of a perturbation's whole grid, in order of growing strength."""
+    perturbation = params.perturbations[name]
+    switches = tuple(params.switches.items())
+    return [Recipe(perturbation, value_text(v), params.fidelity, switches) for v in perturbation.values()]
+
+
+def written(name):
+    """The recipes that lie under data/perturbed/NAME with their fingerprints, in order of growing strength.
+
+    Returns
+    -------
+    list of (Recipe, str)
+    """
+    cls = scan.plugins("perturb")[name]
+    found = {}
+    for path in paths.perturbed(name).glob("*.json"):
+        document = store.read_json(path)
+        found[float(document["value"])] = document
+    if not found:
+        raise UserError(f"{paths.perturbed(name)} holds no recipes; run `dvc repro perturb@{name}`")
+    ordered = sorted(found, reverse=cls.growth == "down")
+    return [
+        (
+            Recipe(
+                cls(grid=tuple(ordered), **json.loads(document["options"])),
+                document["value"],
+                document["fidelity"],
+                tuple(json.loads(document["switches"]).items()),
+            ),
+            document["fingerprint"],
+        )
+        for document in (found[value] for value in ordered)
+    ]

@@ -1,0 +1,163 @@
+"""Stage ``perturb``: ``python -m stages.perturb.run PERTURBATION``.
+
+Writes data/perturbed/PERTURBATION/: VALUE.json (the recipe with its fingerprint and severity) and, with
+``perturb.keep_audio``, VALUE.h5 (the packed audio) per value of the grid, and severity.csv over all values. A value
+whose fingerprint still holds is kept; one that left the grid is removed; a killed run goes on at the first value that
+is not whole.
+"""
+
+import argparse
+
+import numpy as np
+
+from stages import paths, store
+from stages.compute import Progress, ordered_map
+from stages.errors import UserError, command
+from stages.params import load
+from stages.perturb.recipe import planned
+from stages.perturb.severity import severity, summarised
+
+
+@command
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("perturbation")
+    name = parser.parse_args().perturbation
+    params = load()
+    if name not in params.perturbations:
+        raise UserError(f"unknown perturbation {name!r}; params.yaml configures {', '.join(params.perturbations)}")
+    perturb(params, name)
+
+
+def perturb(params, name):
+    """Bring data/perturbed/NAME up to date with params.yaml and the corpus."""
+    clips = store.read_clips()
+    digest = store.corpus_digest(clips)
+    recipes = planned(params, name)
+    folder = paths.perturbed(name)
+    keep_audio = params.perturb.keep_audio
+    _tidy(folder, recipes, keep_audio)
+
+    missing = [r for r in recipes if not _whole(folder, r, r.fingerprint(digest), keep_audio)]
+    if keep_audio and missing:
+        with store.AudioReader(paths.AUDIO) as reader:
+            store.require_space(folder, 4 * reader.size * len(missing))
+    label = f"perturb {name}"
+    with Progress(label, len(recipes) * len(clips), (len(recipes) - len(missing)) * len(clips)) as progress:
+        parts = _parts(missing, clips, params)
+        for recipe in missing:
+            _write_value(folder, recipe, recipe.fingerprint(digest), parts, len(clips), keep_audio, progress)
+    _write_severity(folder, recipes)
+    print(
+        f"{label}: computed {len(missing)} of {len(recipes)} values"
+        + (f" ({', '.join(r.value for r in missing)}; {progress.rate:.1f} clips/s)" if missing else "")
+        + f", reused {len(recipes) - len(missing)}"
+    )
+
+
+def _tidy(folder, recipes, keep_audio):
+    """Remove what a killed run left and what left the grid."""
+    folder.mkdir(parents=True, exist_ok=True)
+    store.remove_leftovers(folder)
+    wanted = {f"{r.value}.json" for r in recipes} | {"severity.csv"}
+    if keep_audio:
+        wanted |= {f"{r.value}.h5" for r in recipes}
+    for path in folder.iterdir():
+        if path.name not in wanted:
+            path.unlink()
+
+
+def _whole(folder, recipe, fingerprint, keep_audio):
+    document = store.read_json(folder / f"{recipe.value}.json")
+    if not document or document.get("fingerprint") != fingerprint:
+        return False
+    return not keep_audio or store.read_fingerprint(folder / f"{recipe.value}.h5") == fingerprint
+
+
+def _parts(recipes, clips, params):
+    """Perturbed clips and their severities, chunk by chunk, for all recipes in order."""
+    measured = _spread(np.flatnonzero(clips.valid), params.perturb.severity_clips)
+    wanted = None if params.perturb.keep_audio else measured
+    chunk = params.compute.chunk
+    bounds = [(start, min(start + chunk, len(clips))) for start in range(0, len(clips), chunk)]
+    if recipes and recipes[0].ordered:
+        for recipe in recipes:
+            processor = recipe.processor()
+            yield from (_deform(processor, *b, None, measured, params.perturb.keep_audio) for b in bounds)
+    else:
+        tasks = ((recipe, *b, wanted, measured, params.perturb.keep_audio) for recipe in recipes for b in bounds)
+        yield from ordered_map(_deform_fresh, tasks, params.compute)
+
+
+def _spread(indices, count):
+    """At most `count` of `indices`, evenly spread."""
+    if len(indices) <= count:
+        return frozenset(int(i) for i in indices)
+    return frozenset(int(indices[i * len(indices) // count]) for i in range(count))
+
+
+def _deform_fresh(recipe, *arguments):
+    return _deform(recipe.processor(), *arguments)
+
+
+def _deform(processor, start, stop, wanted, measured, keep_audio):
+    """Perturbed audio (where kept) and severities (where measured) of clips start..stop; of `wanted` ones only."""
+    audio, severities = [], []
+    with store.AudioReader(paths.AUDIO) as reader:
+        for index in range(start, stop):
+            if wanted is not None and index not in wanted:
+                continue
+            original, sample_rate = reader[index]
+            perturbed = processor(original, sample_rate) if original.size else original
+            if keep_audio:
+                audio.append((perturbed, sample_rate))
+            if index in measured:
+                severities.append(severity(original, perturbed, sample_rate))
+    return stop - start, audio, severities
+
+
+def _write_value(folder, recipe, fingerprint, parts, clips, keep_audio, progress):
+    severities = []
+
+    def gather(write):
+        left = clips
+        while left:
+            count, audio, measured = next(parts)
+            for clip, sample_rate in audio:
+                write(clip, sample_rate)
+            severities.extend(measured)
+            progress.advance(count)
+            left -= count
+
+    if keep_audio:
+        attributes = {**recipe.attributes(), "fingerprint": fingerprint}
+        with store.AudioWriter(folder / f"{recipe.value}.h5", attributes=attributes) as writer:
+            gather(writer.append)
+    else:
+        gather(None)
+    document = {**recipe.attributes(), "fingerprint": fingerprint, "severity": summarised(severities)}
+    store.write_json(folder / f"{recipe.value}.json", document)
+
+
+def _write_severity(folder, recipes):
+    import pandas as pd
+
+    perturbation = recipes[0].perturbation
+    strengths = perturbation.strengths()
+    rows = []
+    for recipe in recipes:
+        neutral = perturbation.neutral
+        rows.append(
+            {
+                "value": recipe.value,
+                "unit": perturbation.unit,
+                "strength": strengths[recipe.value],
+                "distance_from_neutral": None if neutral is None else abs(float(recipe.value) - neutral),
+                **store.read_json(folder / f"{recipe.value}.json")["severity"],
+            }
+        )
+    store.write_table(folder / paths.severity(perturbation.name).name, pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Lays presets/NAME.yaml over params.yaml, comments kept: ``python -m stages.preset NAME``."""
+
+import argparse
+
+from stages import params, paths
+from stages.errors import UserError, command
+from stages.store import replacing
+
+
+@command
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", nargs="?", default="")
+    lay_over(parser.parse_args().name)
+
+
+def lay_over(name):
+    """Set in params.yaml every key that the preset has; the result is checked before anything is written."""
+    from ruamel.yaml import YAML
+
+    known = sorted(p.stem for p in paths.PRESETS.glob("*.yaml"))
+    if name not in known:
+        raise UserError(f"no preset {name!r}; there are {', '.join(known)}: make preset NAME={known[0]}")
+    yaml = YAML()
+    yaml.width = 120
+    document = yaml.load(paths.PARAMS.read_text(encoding="utf-8"))
+    _merge(document, params.read(paths.PRESETS / f"{name}.yaml"), "")
+    with replacing(paths.PARAMS) as temporary:
+        with open(temporary, "w", encoding="utf-8") as file:
+            yaml.dump(document, file)
+        params.load(temporary)
+    print(f"{paths.PARAMS} now has {name}'s values; `git diff {paths.PARAMS}` shows them")
+
+
+def _merge(document, overlay, where):
+    for key, value in overlay.items():
+        if key not in document:
+            raise UserError(f"the preset sets {where}{key}, which {paths.PARAMS} does not have")
+        if isinstance(value, dict) and isinstance(document[key], dict):
+            _merge(document[key], value, f"{where}{key}.")
+        elif isinstance(value, list) and isinstance(document[key], list):
+            document[key][:] = value  # in place, so that the list keeps its style and comment
+        else:
+            document[key] = value
+
+
+if __name__ == "__main__":
+    main()
