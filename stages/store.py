@@ -15,11 +15,11 @@ name beside their place and renamed when whole: what has its final name is compl
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import math
 import os
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,6 +98,62 @@ def remove_leftovers(folder):
         leftover.unlink()
 
 
+@contextlib.contextmanager
+def _hdf5(path):
+    """A new HDF5 file at `path`, whole or not at all.
+
+    HDF5 brings the process down when it cannot write while it closes a file. So it writes through a Python file that
+    notes the first failure, lets HDF5 finish into nothing, and raises it once HDF5 is out of the way.
+    """
+    with replacing(path) as temporary:
+        with open(temporary, "w+b", buffering=0) as raw:
+            careful = _CarefulFile(raw)
+            with h5py.File(careful, "w", libver="latest") as file:
+                yield file, careful
+            careful.raise_failure()
+
+
+class _CarefulFile(io.RawIOBase):
+    def __init__(self, raw):
+        self._raw, self._failure = raw, None
+
+    def write(self, data):
+        if self._failure is None:
+            view = memoryview(data).cast("B")
+            try:
+                while view:
+                    view = view[self._raw.write(view) :]
+            except OSError as error:
+                self._failure = error
+        return len(data)
+
+    def truncate(self, size=None):
+        if self._failure is None:
+            try:
+                self._raw.truncate(size)
+            except OSError as error:
+                self._failure = error
+        return size
+
+    def readinto(self, buffer):
+        count = self._raw.readinto(buffer)
+        buffer[count:] = bytes(len(buffer) - count)
+        return len(buffer)
+
+    def seek(self, offset, whence=0):
+        return self._raw.seek(offset, whence)
+
+    def tell(self):
+        return self._raw.tell()
+
+    def flush(self):
+        self._raw.flush()
+
+    def raise_failure(self):
+        if self._failure is not None:
+            raise self._failure
+
+
 # --------------------------------------------------------------------------------------------------------------- audio
 
 
@@ -114,18 +170,24 @@ class AudioWriter:
 
     def __init__(self, path, *, dtype="float32", attributes=None):
         self._dtype = np.dtype(dtype)
-        self._replacing = replacing(path)
+        self._opening = _hdf5(path)
         self._attributes = dict(attributes or {})
         self._starts, self._channels, self._rates = [0], [], []
 
     def __enter__(self):
-        self._stack = contextlib.ExitStack()
-        temporary = self._stack.enter_context(self._replacing)
-        self._file = self._stack.enter_context(h5py.File(temporary, "w", libver="latest"))
+        self._file, self._careful = self._opening.__enter__()
         self._samples = self._file.create_dataset(
             "samples", shape=(0,), maxshape=(None,), chunks=(_CHUNK,), dtype=self._dtype, fletcher32=True
         )
         return self
+
+    def __exit__(self, *exception):
+        if exception[0] is None:
+            self._file.create_dataset("start", data=np.array(self._starts, dtype=np.int64))
+            self._file.create_dataset("channels", data=np.array(self._channels, dtype=np.int32))
+            self._file.create_dataset("sample_rate", data=np.array(self._rates, dtype=np.int32))
+            self._file.attrs.update(self._attributes)
+        return self._opening.__exit__(*exception)
 
     def append(self, audio, sample_rate):
         """Add one clip.
@@ -144,25 +206,14 @@ class AudioWriter:
         self._starts.append(stop)
         self._channels.append(audio.shape[0])
         self._rates.append(sample_rate)
-
-    def __exit__(self, *exception):
-        if exception[0] is None:
-            try:
-                self._file.create_dataset("start", data=np.array(self._starts, dtype=np.int64))
-                self._file.create_dataset("channels", data=np.array(self._channels, dtype=np.int32))
-                self._file.create_dataset("sample_rate", data=np.array(self._rates, dtype=np.int32))
-                self._file.attrs.update(self._attributes)
-            except BaseException:
-                self._stack.__exit__(*sys.exc_info())
-                raise
-        return self._stack.__exit__(*exception)
+        self._careful.raise_failure()
 
 
 class AudioReader:
     """Reads clips of a packed file; ``len``, ``reader[i]`` and iteration over (audio, sample_rate)."""
 
     def __init__(self, path):
-        self._file = _open(path)
+        self._path, self._file = path, _open(path)
         self._samples = self._file["samples"]
         self._starts = self._file["start"][:]
         self._channels = self._file["channels"][:]
@@ -175,7 +226,8 @@ class AudioReader:
         """One clip: audio as float32 [shape=(channels, samples)] and its sample rate in Hz."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        samples = self._samples[self._starts[index] : self._starts[index + 1]]
+        with _reading(self._path):
+            samples = self._samples[self._starts[index] : self._starts[index + 1]]
         if samples.dtype == np.int16:
             samples = samples.astype(np.float32) / np.float32(_INT16_SCALE)
         return samples.reshape(self._channels[index], -1), int(self._rates[index])
@@ -204,6 +256,14 @@ def _open(path):
         raise UserError(f"{path} cannot be read ({error}); delete it and run `dvc repro`") from error
 
 
+@contextlib.contextmanager
+def _reading(path):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} is damaged, its checksum does not hold; delete it and run `dvc repro`") from error
+
+
 # ---------------------------------------------------------------------------------------------------------- embeddings
 
 
@@ -225,9 +285,8 @@ class Embeddings:
 
 def write_embeddings(path, embeddings):
     """Write :class:`Embeddings` to `path`, whole or not at all."""
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
-        file.create_dataset("features", data=np.asarray(embeddings.features, dtype=np.float32), fletcher32=True,
-                            chunks=True)  # fmt: skip
+    with _hdf5(path) as (file, _):
+        file.create_dataset("features", data=np.asarray(embeddings.features, dtype=np.float32), chunks=True, fletcher32=True)
         file.create_dataset("clip", data=np.array(embeddings.clip, dtype=h5py.string_dtype()))
         file.create_dataset("valid", data=np.asarray(embeddings.valid, dtype=bool))
         file.attrs.update(dict(sorted(embeddings.attributes.items())))
@@ -235,7 +294,7 @@ def write_embeddings(path, embeddings):
 
 def read_embeddings(path):
     """:class:`Embeddings` from `path`."""
-    with _open(path) as file:
+    with _open(path) as file, _reading(path):
         return Embeddings(
             features=file["features"][:],
             clip=[c.decode() for c in file["clip"][:]],

@@ -67,12 +67,12 @@ def table(content):
 
 
 _HEAD = (
-    ("", "", "held-out R2", "null R2", "publ.", "sample-wise", "effective rank [low, high]"),
-    ("encoder", "perturbation", "[low, high]", "mean, p95", "R2", "publ., held", "of N directions (originals)"),
+    ("", "", "held-out R2", "null R2", "publ.", "sample-wise R2", "effective rank [low, high]"),
+    ("encoder", "perturbation", "[low, high]", "mean, p95", "R2", "publ., held, p95", "of N directions (originals)"),
 )
 _READING = (
     "Held-out R2 above the null's p95: recordings the direction was not fitted on move along it as strength grows.",
-    "Sample-wise published R2 is 1 by construction (fewer values than dimensions): compare held-out with the null.",
+    "Sample-wise published R2 is 1 by construction, with fewer values than dimensions: look at held-out against null.",
     "",
     f"Plots: {paths.FIGURES}/   Numbers: {paths.SUMMARY}   Compare runs in MLflow: make ui",
 )
@@ -95,7 +95,7 @@ def _row(encoder, perturbation):
         f"{_r2(n, 'heldout_r2')} [{_r2(n, 'heldout_r2_low')}, {_r2(n, 'heldout_r2_high')}]",
         f"{_r2(n, 'null_r2_mean')}, {_r2(n, 'null_r2_p95')}",
         _r2(n, "published_r2"),
-        f"{_r2(n, 'samplewise_published_r2')}, {_r2(n, 'samplewise_heldout_r2')}",
+        ", ".join(_r2(n, f"samplewise_{name}") for name in ("published_r2", "heldout_r2", "null_r2_p95")),
         f"{_rank(n, 'effective_rank')} [{_rank(n, 'effective_rank_low')}, {_rank(n, 'effective_rank_high')}]"
         f" of {'-' if directions is None else directions} ({_rank(n, 'originals_effective_rank')})",
     )

@@ -1,0 +1,304 @@
+"""Stage ``figures``: the pictures and the tables behind them.
+
+Conventions
+-----------
+Panels stand perturbations down, encoders across. R2 is a squared Spearman correlation. Strength grows to the right and
+is marked with the perturbation's values in their unit. Writes plots/figures/NAME.png and .svg, and for ``dvc plots``
+plots/headline.csv and plots/spectra.csv in long form.
+
+- :func:`headline`: held-out R2 with interval and null of every pair
+- :func:`cca_scatter`: one instrument's clips along the global direction (after the study's CCA figure)
+- :func:`samplewise_r2`: sample-wise R2 as published and held out (after its histograms)
+- :func:`svd_spectra`: how many directions the clips' own directions span (after its SVD figure)
+- :func:`severity`: what each value did to the audio
+"""
+
+import itertools
+
+import numpy as np
+
+from stages import params, paths, store
+from stages.errors import command
+from stages.report import results, style, summary
+
+HEADLINE_TABLE = paths.PLOTS / "headline.csv"
+SPECTRA_TABLE = paths.PLOTS / "spectra.csv"
+_BINS = 20  # as in the study's histograms
+_OVERALL = "all"  # spectrum.csv's name for all instruments together
+
+
+def headline(content, numbers):
+    """Held-out R2 of every pair: marker, bootstrap interval, and the null up to its 95th percentile behind it.
+
+    Parameters
+    ----------
+    content : dict, params.yaml
+    numbers : dict, as :func:`stages.report.summary.summary` returns
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    encoders, perturbations = list(numbers), results.run(content).perturbations
+    made = style.figure(max(4.5, 1.6 * len(perturbations) + 1.6), 3.4)
+    axes = made.add_subplot()
+    step = 0.8 / len(encoders)
+    for i, encoder in enumerate(encoders):
+        colour, marker = style.encoder_look(encoder, content["encoders"])
+        x = np.arange(len(perturbations)) + (i - (len(encoders) - 1) / 2) * step
+        y, low, high, null = (
+            np.array([numbers[encoder][p].get(name, np.nan) for p in perturbations])
+            for name in ("heldout_r2", "heldout_r2_low", "heldout_r2_high", "null_r2_p95")
+        )
+        axes.bar(x, null, 0.86 * step, color=style.FAINT, label="null, up to its 95th percentile" if i == 0 else None)
+        axes.vlines(x, low, high, color=colour, linewidth=1.6)
+        axes.plot(x, y, marker, color=colour, markersize=5, label=encoder)
+    axes.set_xticks(range(len(perturbations)), perturbations)
+    axes.set_xlim(-0.5, len(perturbations) - 0.5)
+    for edge in np.arange(0.5, len(perturbations) - 1):
+        axes.axvline(edge, color=style.FAINT, linewidth=0.6)
+    axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.02)
+    axes.set_xlabel("perturbation")
+    axes.set_ylabel("held-out R² (0 to 1)")
+    axes.grid(axis="y")
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i].startswith("null"))  # the encoders first
+    made.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=5)
+    made.suptitle("How far unseen recordings follow one direction (bars: bootstrap interval over recordings)")
+    return made
+
+
+def cca_scatter(content, instrument):
+    """Projection on the global direction against the perturbation's value, one point per clip of one instrument.
+
+    Parameters
+    ----------
+    content : dict, params.yaml
+    instrument : str
+        Where a corpus has no such instrument, its first one is drawn and the title says so.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    made, grid = _panels(content)
+    drawn = None
+    for (encoder, perturbation), axes in grid.items():
+        table = _text_values(paths.plots("cca", encoder, perturbation) / "scatter.csv")
+        numbers = results.metrics("cca", encoder, perturbation)
+        present = list(dict.fromkeys(table["instrument"]))
+        drawn = instrument if instrument in present or not present else present[0]
+        points = table[table["instrument"] == drawn]
+        colour, _ = style.encoder_look(encoder, content["encoders"])
+        strengths, texts = _values(table)
+        space = 0.5 / max(len(texts) - 1, 1)
+        for split, tone, side in (("train", style.shade(colour, 0.62), -0.28), ("test", style.shade(colour, -0.35), 0.28)):
+            chosen = points[points["split"] == split]
+            axes.scatter(chosen["strength"] + side * space, chosen["projection"], s=5, color=tone, linewidths=0,
+                         rasterized=True)  # fmt: skip
+        r2 = numbers["instruments"].get(drawn, {}).get("global") or numbers["global"]
+        axes.set_title(f"R² published {_two(r2['published'])}, held-out {_two(r2['heldout'])}")
+        style.value_axis(axes, strengths, texts, style.axis_label(perturbation, numbers["unit"]))
+        axes.grid(axis="y")
+    note = "" if drawn == instrument else f' (figures.instrument "{instrument}" is not in the corpus)'
+    made.suptitle(f"{drawn}: clips along the direction that follows the perturbation{note}")
+    made.supylabel("projection on the global CCA direction (embedding units)", fontsize=8)
+    _legend(made, [("train clips (direction fitted on them)", style.shade(style.INK, 0.62)), ("test clips", style.INK)])
+    return made
+
+
+def samplewise_r2(content):
+    """Histograms of sample-wise R2 over clips: the published in-sample value and the held-out one.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    made, grid = _panels(content, sharex=True, sharey=True)
+    for (encoder, perturbation), axes in grid.items():
+        table = results.table(paths.plots("cca", encoder, perturbation) / "samplewise_r2.csv")
+        colour, _ = style.encoder_look(encoder, content["encoders"])
+        edges = np.linspace(0, 1, _BINS + 1)
+        for name, look in (
+            ("published", {"histtype": "stepfilled", "color": style.FAINT, "edgecolor": style.MUTED}),
+            ("heldout", {"histtype": "stepfilled", "color": (*style.shade(colour, 0.0), 0.55), "edgecolor": colour}),
+        ):
+            values = table[name].dropna().clip(0, 1)  # rounding may leave 1.0000001
+            axes.hist(values, edges, weights=np.full(len(values), 100 / max(len(values), 1)), linewidth=0.8, **look)
+        median = table["heldout"].median()
+        axes.set_title(f"{perturbation}: held-out median {_two(median)}")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 104)
+        axes.grid(axis="y")
+        axes.set_xlabel("sample-wise R² (0 to 1)")
+    made.suptitle("One direction per clip: in-sample R² is 1 wherever values are fewer than dimensions")
+    made.supylabel("clips (%)", fontsize=8)
+    _legend(made, [("published (in-sample)", style.FAINT), ("held-out (in the encoder's colour)", style.MUTED)])
+    return made
+
+
+def svd_spectra(content):
+    """Relative singular values of the stacked sample-wise directions, of their null and of the centred originals.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    made, grid = _panels(content, sharey=True)
+    for (encoder, perturbation), axes in grid.items():
+        table = _overall_spectrum(encoder, perturbation)
+        numbers = results.metrics("svd", encoder, perturbation)["overall"]
+        colour, _ = style.encoder_look(encoder, content["encoders"])
+        for name, look in (
+            ("originals", {"color": style.INK, "linestyle": (0, (1, 1.2)), "linewidth": 1.2}),
+            ("null", {"color": style.MUTED, "linestyle": (0, (4, 2)), "linewidth": 1.0}),
+            ("directions", {"color": colour, "linewidth": 1.6}),
+        ):
+            drawn = table[table[name] > 1e-6]  # below lies rounding, and a logarithm has no zero
+            axes.plot(drawn["rank"], drawn[name], **look)
+        axes.set_yscale("log")
+        rank = numbers["effective_rank"]
+        shown = "-" if rank is None else f"{rank:.1f}"
+        axes.set_title(f"{perturbation}: effective rank {shown} of {numbers['directions']}")
+        axes.set_xlabel("rank of the singular value")
+        axes.grid()
+    made.suptitle("Singular values of the sample-wise directions: a steep fall means few directions serve all clips")
+    made.supylabel("singular value relative to the first", fontsize=8)
+    from matplotlib.lines import Line2D
+
+    made.legend(
+        [Line2D([], [], color=style.MUTED, linewidth=1.6),
+         Line2D([], [], color=style.MUTED, linestyle=(0, (4, 2)), linewidth=1.0),
+         Line2D([], [], color=style.INK, linestyle=(0, (1, 1.2)), linewidth=1.2)],
+        ["directions (in the encoder's colour)", "null (strengths shuffled within clips)", "centred originals"],
+        loc="outside lower center", ncols=3,
+    )  # fmt: skip
+    return made
+
+
+_MEASURES = (
+    ("snr_db", "SNR (dB)"),
+    ("loudness_lu", "loudness difference (LU)"),
+    ("lsd_db", "log-spectral distance (dB)"),
+)
+
+
+def severity(perturbations):
+    """What each value did to the audio, in three measures that all perturbations share.
+
+    Parameters
+    ----------
+    perturbations : sequence of str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    made = style.figure(2.1 * len(perturbations) + 0.8, 5.2)
+    grid = made.subplots(len(_MEASURES), len(perturbations), squeeze=False, sharey="row", sharex="col")
+    for column, perturbation in enumerate(perturbations):
+        table = _text_values(paths.severity(perturbation)).sort_values("strength")
+        unit = table["unit"].dropna()
+        strengths, texts = _values(table)
+        for row, (measure, label) in enumerate(_MEASURES):
+            axes = grid[row, column]
+            axes.plot(table["strength"], table[measure], "o-", color=style.INK, markersize=3, linewidth=1.2)
+            axes.grid(axis="y")
+            if column == 0:
+                axes.set_ylabel(label)
+        style.value_axis(axes, strengths, texts, style.axis_label(perturbation, unit.iloc[0] if len(unit) else ""))
+        grid[0, column].set_title(perturbation)
+    made.align_ylabels(grid[:, 0])
+    made.suptitle("What each value does to the audio (median over clips; strength grows to the right)")
+    return made
+
+
+# ----------------------------------------------------------------------------------------------------------- the tables
+
+
+def headline_table(numbers):
+    """One row per pair: encoder, perturbation, heldout_r2, low, high, null_p95."""
+    import pandas as pd
+
+    columns = {"heldout_r2": "heldout_r2", "low": "heldout_r2_low", "high": "heldout_r2_high", "null_p95": "null_r2_p95"}
+    return pd.DataFrame([
+        {"encoder": e, "perturbation": p, **{column: n.get(name) for column, name in columns.items()}}
+        for e, of_encoder in numbers.items() for p, n in of_encoder.items()
+    ])  # fmt: skip
+
+
+def spectra_table(content):
+    """Overall spectra of all pairs: encoder, perturbation, rank, directions, null, originals."""
+    import pandas as pd
+
+    parts = []
+    for encoder, perturbation in results.pairs(content):
+        part = _overall_spectrum(encoder, perturbation)
+        part.insert(0, "encoder", encoder)
+        part.insert(1, "perturbation", perturbation)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+# ---------------------------------------------------------------------------------------------------------- small parts
+
+
+def _panels(content, **shared):
+    """A figure with one panel per pair, and the panels by pair; the encoders stand over their columns."""
+    selected = results.run(content)
+    rows, columns = len(selected.perturbations), len(selected.encoders)
+    made = style.figure(2.5 * columns + 0.6, 1.9 * rows + 0.9)
+    axes = made.subplots(rows, columns, squeeze=False, **shared)
+    for column, encoder in enumerate(selected.encoders):
+        colour, _ = style.encoder_look(encoder, content["encoders"])
+        axes[0, column].annotate(encoder, (0.5, 1), (0, 17), xycoords="axes fraction", textcoords="offset points",
+                                 ha="center", color=style.shade(colour, -0.2), weight="bold", size=9)  # fmt: skip
+    places = itertools.product(range(columns), range(rows))
+    return made, {pair: axes[row, column] for pair, (column, row) in zip(results.pairs(content), places, strict=True)}
+
+
+def _legend(made, entries):
+    from matplotlib.patches import Patch
+
+    patches = [Patch(facecolor=colour, label=label) for label, colour in entries]
+    made.legend(handles=patches, loc="outside lower center", ncols=len(entries))
+
+
+def _text_values(path):
+    return results.table(path, dtype={"value": str, "instrument": str})
+
+
+def _values(table):
+    """Strengths in ascending order and the texts of their values."""
+    pairs = table[["strength", "value"]].drop_duplicates().sort_values("strength")
+    return pairs["strength"].tolist(), pairs["value"].tolist()
+
+
+def _overall_spectrum(encoder, perturbation):
+    table = results.table(paths.plots("svd", encoder, perturbation) / "spectrum.csv", dtype={"instrument": str})
+    return table.loc[table["instrument"] == _OVERALL, ["rank", "directions", "null", "originals"]]
+
+
+def _two(number):
+    return "-" if number is None or np.isnan(number) else f"{number:.2f}"
+
+
+@command
+def main():
+    """Draw everything."""
+    content = results.document()
+    instrument = params.build(params.Figures, content.get("figures"), "figures").instrument
+    numbers = summary.summary(content)
+    with style.styled():
+        style.save(headline(content, numbers), "headline")
+        style.save(cca_scatter(content, instrument), "cca_scatter")
+        style.save(samplewise_r2(content), "samplewise_r2")
+        style.save(svd_spectra(content), "svd_spectra")
+        style.save(severity(results.run(content).perturbations), "severity")
+    store.write_table(HEADLINE_TABLE, headline_table(numbers))
+    store.write_table(SPECTRA_TABLE, spectra_table(content))
+    print(f"figures: 5 pictures in {paths.FIGURES}/")
+
+
+if __name__ == "__main__":
+    main()

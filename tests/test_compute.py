@@ -1,0 +1,89 @@
+"""The ordered map: same results in order wherever it runs, memory bounded, errors in one line."""
+
+import os
+import time
+
+import pytest
+
+from stages.compute import Progress, ordered_map, worker_count
+from stages.errors import UserError
+from stages.params import Compute
+
+
+def settings(workers=1, scheduler=None):
+    return Compute(workers=workers, scheduler=scheduler, device="cpu", chunk=4)
+
+
+def slow_square(n):
+    time.sleep(0.02 * (n % 3))
+    return n * n, os.getpid()
+
+
+def die(n):
+    if n == 2:
+        os._exit(9)
+    return n
+
+
+def fail(n):
+    raise UserError(f"clip {n} is broken")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order(workers):
+    results = list(ordered_map(slow_square, ((n,) for n in range(12)), settings(workers)))
+    assert [r[0] for r in results] == [n * n for n in range(12)]
+    assert len({r[1] for r in results}) == workers
+    assert (os.getpid() in {r[1] for r in results}) == (workers == 1)
+
+
+def test_tasks_are_read_as_results_are_taken():
+    """Back pressure: a slow reader does not make the whole corpus pile up."""
+    read = []
+    tasks = (read.append(n) or (n,) for n in range(100))
+    results = ordered_map(slow_square, tasks, settings(2))
+    next(results)
+    assert len(read) <= 6
+    results.close()
+
+
+def test_results_on_a_dask_cluster():
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+        results = list(ordered_map(slow_square, ((n,) for n in range(9)), settings(scheduler=cluster.scheduler_address)))
+    assert [r[0] for r in results] == [n * n for n in range(9)]
+
+
+def test_a_killed_worker_is_one_message():
+    with pytest.raises(UserError, match="a worker process died.*finished values stay"):
+        list(ordered_map(die, ((n,) for n in range(5)), settings(2)))
+
+
+def test_a_users_mistake_in_a_worker_keeps_its_message():
+    with pytest.raises(UserError, match="clip 0 is broken"):
+        list(ordered_map(fail, ((n,) for n in range(5)), settings(2)))
+
+
+def test_a_scheduler_that_is_not_there(monkeypatch):
+    import distributed
+
+    def refuse(*args, **kwargs):
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(distributed, "Client", refuse)
+    with pytest.raises(UserError, match="no Dask scheduler answers at tcp://127.0.0.1:1"):
+        list(ordered_map(slow_square, [(1,)], settings(scheduler="tcp://127.0.0.1:1")))
+
+
+def test_auto_is_one_worker_per_core():
+    assert worker_count(settings("auto")) == len(os.sched_getaffinity(0))
+
+
+def test_progress_prints_lines_without_a_terminal(capsys, monkeypatch):
+    clock = iter([0.0, 5.0, 20.0, 30.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with Progress("embed x", 100, reused=50) as progress:
+        progress.advance(10)
+        progress.advance(10)
+    assert capsys.readouterr().err == "embed x: 70/100 clips, 1.0 clips/s, 30 s left, 50 reused\n"

@@ -1,0 +1,170 @@
+"""Packed files: what goes in comes out, equal content gives equal bytes, and half a file never appears."""
+
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from stages import store
+from stages.errors import UserError
+
+CLIPS = st.lists(
+    st.tuples(
+        arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(0, 50)), elements=st.floats(-4, 4, width=32)),
+        st.sampled_from([8000, 44100]),
+    ),
+    max_size=6,
+)
+
+
+def pack(path, clips, **options):
+    with store.AudioWriter(path, **options) as writer:
+        for audio, rate in clips:
+            writer.append(audio, rate)
+
+
+@settings(max_examples=30, deadline=None)
+@given(clips=CLIPS)
+def test_audio_comes_back(tmp_path_factory, clips):
+    path = tmp_path_factory.mktemp("store") / "audio.h5"
+    pack(path, clips)
+    with store.AudioReader(path) as reader:
+        assert len(reader) == len(clips)
+        for (audio, rate), (read, read_rate) in zip(clips, (reader[i] for i in range(len(reader))), strict=True):
+            assert read_rate == rate and read.dtype == np.float32
+            np.testing.assert_array_equal(read, audio)
+
+
+def test_sixteen_bit_audio_is_exact(tmp_path):
+    integers = np.arange(-32768, 32768, dtype=np.int16).reshape(2, -1)
+    pack(tmp_path / "a.h5", [(integers, 44100)], dtype="int16")
+    with store.AudioReader(tmp_path / "a.h5") as reader:
+        np.testing.assert_array_equal(reader[0][0], integers / np.float64(32768))
+
+
+def test_equal_content_gives_equal_bytes(tmp_path, rng):
+    clips = [(rng.normal(size=(2, 1000)).astype(np.float32), 44100)]
+    embeddings = store.Embeddings(rng.normal(size=(3, 4)), ["a", "b", "c"], np.array([1, 1, 0]), {"b": 1, "a": "x"})
+    for name in "12":
+        pack(tmp_path / f"audio{name}", clips, attributes={"fingerprint": "f", "n": 1})
+        store.write_embeddings(tmp_path / f"embeddings{name}", embeddings)
+    for kind in ("audio", "embeddings"):
+        assert (tmp_path / f"{kind}1").read_bytes() == (tmp_path / f"{kind}2").read_bytes()
+
+
+def test_embeddings_come_back(tmp_path, rng):
+    features = rng.normal(size=(3, 5)).astype(np.float32)
+    features[1] = np.nan
+    given = store.Embeddings(features, ["ä", "b", "c"], np.array([True, False, True]), {"dim": 5, "fingerprint": "f"})
+    store.write_embeddings(tmp_path / "e.h5", given)
+    read = store.read_embeddings(tmp_path / "e.h5")
+    np.testing.assert_array_equal(read.features, features)
+    assert read.features.dtype == np.float32 and read.valid.dtype == bool
+    assert (read.clip, list(read.valid), read.attributes) == (given.clip, list(given.valid), given.attributes)
+    assert store.read_fingerprint(tmp_path / "e.h5") == "f"
+
+
+def test_no_fingerprint_without_a_whole_file(tmp_path):
+    assert store.read_fingerprint(tmp_path / "none.h5") is None
+    (tmp_path / "half.h5").write_bytes(b"\x89HDF\r\n\x1a\nhalf")
+    assert store.read_fingerprint(tmp_path / "half.h5") is None
+
+
+def test_a_changed_byte_is_noticed(tmp_path, rng):
+    pack(tmp_path / "a.h5", [(rng.normal(size=(1, 4000)).astype(np.float32), 8000)])
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "a.h5").write_bytes(content)
+    with store.AudioReader(tmp_path / "a.h5") as reader, pytest.raises(UserError, match="a.h5 is damaged"):
+        reader[0]
+
+
+def test_failure_leaves_the_old_file_and_no_other(tmp_path):
+    pack(tmp_path / "a.h5", [])
+    before = (tmp_path / "a.h5").read_bytes()
+    with pytest.raises(RuntimeError), store.AudioWriter(tmp_path / "a.h5") as writer:
+        writer.append(np.zeros((1, 10), np.float32), 8000)
+        raise RuntimeError
+    assert (tmp_path / "a.h5").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_wrong_type_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="float32"), store.AudioWriter(tmp_path / "a.h5") as writer:
+        writer.append(np.zeros((1, 10), np.int16), 8000)
+
+
+def test_missing_file_says_how_to_get_it(tmp_path):
+    with pytest.raises(UserError, match="dvc repro.*dvc pull"):
+        store.AudioReader(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    "number, words",
+    [(errno.ENOSPC, "disk is full"), (errno.EDQUOT, "quota"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")],
+)
+@pytest.mark.parametrize("as_hdf5", [True, False])
+def test_write_failures_are_explained(tmp_path, number, words, as_hdf5):
+    message = f"Can't write data (file write failed: errno = {number}, error message = 'x')"
+    error = OSError(message) if as_hdf5 else OSError(number, os.strerror(number))
+    with pytest.raises(UserError, match=f"cannot write .*a.h5: .*{words}.*finished files stay"), store.replacing(
+        tmp_path / "a.h5"
+    ):
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX resource limits")
+@pytest.mark.parametrize("kind", ["audio", "embeddings", "json"])
+def test_a_file_that_cannot_grow_is_one_message(tmp_path, kind):
+    """The kernel really refuses the bytes: a process with a file size limit writes more than that."""
+    body = {
+        "audio": "with store.AudioWriter('out') as w: w.append(np.ones((2, 400000), np.float32), 8000)",
+        "embeddings": "store.write_embeddings('out', store.Embeddings(np.ones((500, 900)), ['a'] * 500, np.ones(500)))",
+        "json": "store.write_json('out', list(range(200000)))",
+    }[kind]
+    script = f"""
+        import resource, signal, numpy as np
+        from stages import store
+        from stages.errors import command
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        @command
+        def main():
+            {body}
+        main()
+    """
+    root = os.path.dirname(os.path.dirname(os.path.abspath(store.__file__)))
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": root}, timeout=60)  # fmt: skip
+    assert run.returncode == 1, run.stderr
+    assert run.stderr.startswith("earshift: cannot write out: the file would exceed") and run.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_space_is_asked_for_before(tmp_path):
+    store.require_space(tmp_path / "not" / "yet", 1)
+    with pytest.raises(UserError, match="GiB left; free some space"):
+        store.require_space(tmp_path, 1 << 60)
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_rounding_keeps_six_digits_and_drops_what_json_lacks(value):
+    rounded = store.rounded({"a": [np.float64(value)]})["a"][0]
+    if not np.isfinite(value):
+        assert rounded is None
+    else:
+        assert rounded == float(f"{value:.6g}")
+
+
+def test_json_is_whole_or_absent(tmp_path):
+    store.write_json(tmp_path / "a.json", {"x": 1 / 3, "n": np.int64(3), "t": [True, None, "é"]})
+    assert store.read_json(tmp_path / "a.json") == {"x": 0.333333, "n": 3, "t": [True, None, "é"]}
+    assert store.read_json(tmp_path / "none.json") is None
