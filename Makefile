@@ -1,6 +1,7 @@
 # `make repro` and `make test` do everything on a machine with Python 3.11 or newer, git and make.
 
-PYTHON ?= python3
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.earshift
@@ -19,8 +20,7 @@ setup: $(STAMP) ## create .venv with the pinned packages
 
 $(STAMP): requirements.lock Makefile
 	@command -v git >/dev/null || { echo "earshift needs git: install it with your system's package manager" >&2; exit 1; }
-	@command -v $(PYTHON) >/dev/null || { echo "earshift needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "earshift needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1): install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "earshift needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks venv: install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
@@ -41,7 +41,7 @@ bench: $(STAMP) ## measure against the peers
 	@python -m benchmarks
 
 ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=... for another port)
-	@python -m stages.report.track --serve $(or $(PORT),5000)
+	@mlflow ui --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --host 127.0.0.1 --port $(or $(PORT),5000)
 
 preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=full-grids
 	@python -m stages.preset $(NAME)

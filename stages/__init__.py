@@ -8,7 +8,15 @@ then do not depend on the number of cores, and worker processes do not fight ove
 paths that every such machine has (wider vector units add in another order). EARSHIFT_NATIVE=1 lifts the second rule.
 """
 
+import importlib.util
 import os
+import sys
+
+if importlib.util.find_spec("h5py") is None:
+    sys.exit(
+        f"earshift: {sys.executable} lacks the packages that requirements.lock pins; "
+        "run `make setup` once and `source .venv/bin/activate` in every shell"
+    )
 
 for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ[f"{library}_NUM_THREADS"] = "1"

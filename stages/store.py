@@ -75,8 +75,10 @@ def _write_failure(error):
     return _WRITE_FAILURES.get(error.errno if error.errno in _WRITE_FAILURES else next(quoted, None))
 
 
-def require_space(folder, size):
+def require_space(folder, size, *, fix="free some space"):
     """Stop before the work starts when `folder`'s disk has less than `size` bytes left.
+
+    fix : str, what the user can do about it
 
     Raises
     ------
@@ -86,10 +88,7 @@ def require_space(folder, size):
     existing = next(p for p in [Path(folder), *Path(folder).resolve().parents] if p.exists())
     free = shutil.disk_usage(existing).free
     if size > free:
-        raise UserError(
-            f"{folder} needs {size / 2**30:.2f} GiB and its disk has {free / 2**30:.2f} GiB left; "
-            f"free some space, shorten the grid, or set perturb.keep_audio: false"
-        )
+        raise UserError(f"{folder} needs {size / 2**30:.2f} GiB and its disk has {free / 2**30:.2f} GiB left; {fix}")
 
 
 def remove_leftovers(folder):

@@ -76,6 +76,7 @@ def embed(params, name, perturbation):
     weights = store.read_json(paths.weights(name) / "weights.json") or {}
     identity = {
         "encoder": name,
+        "class": f"{type(encoder).__module__}:{type(encoder).__qualname__}",
         "options": asdict(encoder) if is_dataclass(encoder) else {},
         "code": source_sha256(*(c for c in type(encoder).__mro__ if issubclass(c, Encoder))),
         "weights": weights.get("sha256"),
@@ -92,7 +93,7 @@ def embed(params, name, perturbation):
                 features = _gather(parts, encoder, clips, progress)
                 store.write_embeddings(
                     source.target,
-                    store.Embeddings(features, list(clips.clip), clips.valid.to_numpy(), {
+                    store.Embeddings(features, list(clips["clip"]), clips.valid.to_numpy(), {
                         **source.attributes,
                         "encoder": name,
                         "dim": encoder.dim,
@@ -151,7 +152,7 @@ def _report_short(label, encoder, clips):
         shortest = short.loc[short.seconds.idxmin()]
         print(
             f"{label}: {len(short)} clips are shorter than the encoder's window of {encoder.window:g} s "
-            f"(shortest: {shortest.clip}, {shortest.seconds:.2f} s) and are repeated up to it; "
+            f"(shortest: {shortest['clip']}, {shortest.seconds:.2f} s) and are repeated up to it; "
             "remove them from the corpus if that is not wanted"
         )
 
@@ -240,7 +241,7 @@ def _gather(parts, encoder, clips, progress):
         for index, vector in vectors.items():
             if not np.isfinite(vector).all():
                 raise UserError(
-                    f"{type(encoder).__name__} gave NaN or infinity for clip {clips.clip[index]}; finished values stay"
+                    f"{type(encoder).__name__} gave NaN or infinity for clip {clips['clip'][index]}; finished values stay"
                 )
             features[index] = vector
         progress.advance(stop - start)

@@ -38,10 +38,12 @@ def mel_spectrogram(signal, *, window, n_fft, hop, filters, power):
     -------
     float32 [shape=(1 + (samples - length) // hop, bands)]
     """
+    from scipy.fft import rfft  # in float32 several times quicker than numpy's
+
     frames = np.lib.stride_tricks.sliding_window_view(signal, len(window))[::hop]
     bands = np.empty((len(frames), filters.shape[0]), dtype=np.float32)
     for start in range(0, len(frames), _BLOCK):
-        spectrum = np.fft.rfft(frames[start : start + _BLOCK] * window, n_fft)
+        spectrum = rfft(frames[start : start + _BLOCK] * window, n_fft)
         energy = spectrum.real**2 + spectrum.imag**2
         if power == 1:
             np.sqrt(energy, out=energy)

@@ -41,7 +41,8 @@ def perturb(params, name):
     missing = [r for r in recipes if not _whole(folder, r, r.fingerprint(digest), keep_audio)]
     if keep_audio and missing:
         with store.AudioReader(paths.AUDIO) as reader:
-            store.require_space(folder, 4 * reader.size * len(missing))
+            fix = "free some space, shorten the grid, or set perturb.keep_audio: false"
+            store.require_space(folder, 4 * reader.size * len(missing), fix=fix)
     label = f"perturb {name}"
     with Progress(label, len(recipes) * len(clips), (len(recipes) - len(missing)) * len(clips)) as progress:
         parts = _parts(missing, clips, params)

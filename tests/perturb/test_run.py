@@ -101,6 +101,6 @@ def test_disk_too_small_is_said_before_the_work(tiny_corpus, edited, monkeypatch
     from stages.errors import UserError
 
     monkeypatch.setattr(store.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(UserError, match=r"needs .* GiB and its disk has .* keep_audio: false"):
+    with pytest.raises(UserError, match=r"needs .* GiB and its disk has .* left; .*keep_audio: false"):
         run(edited)
     assert not list(paths.perturbed("gain").glob("*.h5"))

@@ -1,0 +1,241 @@
+"""The whole pipeline as people use it, on seconds of audio: dvc repro, experiments, the queue, a second clone.
+
+One repository is run once for all tests here; each test works on a copy or goes on from there in its own experiment.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stages import store
+
+REPOSITORY = Path(__file__).parents[1]
+SMALL = {
+    "corpus.general_midi.pieces": 4,
+    "corpus.general_midi.excerpts": 1,
+    "run.encoders": "[mfcc,yamnet]",
+    "run.perturbations": "[gain,reverb]",
+    "perturbations.gain.grid": "[-40,-20,-10,5]",
+    "perturbations.reverb.grid": "[0.01,0.4,0.7,1.0]",
+    "cca.permutations": 10,
+    "cca.bootstrap": 50,
+    "svd.permutations": 2,
+}
+
+
+class Clone:
+    """A checkout in which commands run as a user would type them."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+        self.environment = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
+        }  # fmt: skip
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+
+    def __call__(self, *command, check=True):
+        run = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=500)
+        assert not check or run.returncode == 0, f"{command}\n{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
+        return run.stdout + run.stderr
+
+    def dvc(self, *arguments, check=True):
+        return self(sys.executable, "-m", "dvc", *arguments, check=check)
+
+    def json(self, path):
+        return json.loads((self.root / path).read_text())
+
+    def set(self, changes):
+        """Change params.yaml and commit, so that experiments start from there."""
+        from ruamel.yaml import YAML
+
+        yaml = YAML()
+        document = yaml.load((self.root / "params.yaml").read_text())
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            section = document
+            for part in path:
+                section = section[part]
+            section[last] = YAML(typ="safe").load(value) if isinstance(value, str) else value
+        with open(self.root / "params.yaml", "w") as file:
+            yaml.dump(document, file)
+
+    def commit(self, message):
+        self("git", "add", "-A")
+        self("git", "commit", "-qm", message)
+
+    def mlflow(self, query, *values):
+        with sqlite3.connect(f"file:{self.root / 'mlflow.db'}?mode=ro", uri=True) as database:
+            return database.execute(query, values).fetchall()
+
+    def parents(self):
+        """Run ids of the parents in MLflow, those deleted left out."""
+        return [
+            run for (run,) in self.mlflow(
+                "select run_uuid from runs where lifecycle_stage = 'active' and run_uuid not in "
+                "(select run_uuid from tags where key = 'mlflow.parentRunId')"
+            )
+        ]  # fmt: skip
+
+    def children(self, parent):
+        """Metrics by child name: {"mfcc / gain": {metric: number}}."""
+        rows = self.mlflow(
+            "select r.name, m.key, m.value from runs r join tags t on t.run_uuid = r.run_uuid "
+            "join latest_metrics m on m.run_uuid = r.run_uuid "
+            "where t.key = 'mlflow.parentRunId' and t.value = ? and r.lifecycle_stage = 'active'",
+            parent,
+        )
+        children = {}
+        for name, key, value in rows:
+            children.setdefault(name, {})[key] = value
+        return children
+
+
+def clone_of_the_sources(root):
+    """A git repository with what is in this working tree, committed."""
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=REPOSITORY, capture_output=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (REPOSITORY / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, root / name)
+    shutil.rmtree(root / "metrics", ignore_errors=True)  # of the default run
+    (root / "dvc.lock").unlink(missing_ok=True)
+    clone = Clone(root)
+    clone("git", "init", "-q")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A clone whose pipeline has been run and committed; what was printed is in ``log``."""
+    clone = clone_of_the_sources(tmp_path_factory.mktemp("first"))
+    clone.set(SMALL)
+    clone.commit("small")
+    clone.log = clone.dvc("repro")
+    clone.commit("run")
+    return clone
+
+
+def test_everything_is_there(first):
+    summary = first.json("metrics/summary.json")
+    assert {e: set(p) for e, p in summary.items()} == {e: {"gain", "reverb"} for e in ("mfcc", "yamnet")}
+    for row in (r for p in summary.values() for r in p.values()):
+        assert row["samplewise_published_r2"] == pytest.approx(1, abs=1e-6)
+        assert row["null_r2_mean"] < 0.2 and -1 <= row["heldout_r2"] <= 1
+        assert 1 <= row["effective_rank"] <= 44
+    for name in ("headline", "cca_scatter", "svd_spectra"):
+        assert (first.root / f"plots/figures/{name}.png").stat().st_size > 5000
+    assert not list(first.root.glob("data/**/.*.tmp"))
+
+
+def test_nothing_to_do_is_nothing_done(first):
+    log = first.dvc("repro")
+    assert "computed" not in log
+    assert first("git", "status", "--porcelain") == ""
+
+
+def test_mlflow_has_a_parent_and_a_child_per_pair(first):
+    (parent,) = first.parents()
+    children = first.children(parent)
+    assert set(children) == {f"{e} / {p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
+    for name, metrics in children.items():
+        encoder, perturbation = name.split(" / ")
+        row = first.json("metrics/summary.json")[encoder][perturbation]
+        assert metrics["cca.global.heldout"] == row["heldout_r2"]
+        assert metrics["svd.effective_rank"] == row["effective_rank"]
+        assert "svd.spectrum" in metrics
+
+
+def test_a_second_clone_reproduces_the_lock(first, tmp_path):
+    first("git", "clone", "-q", str(first.root), str(tmp_path / "second"))
+    second = Clone(tmp_path / "second")
+    second.dvc("repro")
+    assert second("git", "status", "--porcelain") == ""
+
+
+def test_one_value_more_in_an_experiment_and_restored_stages_in_mlflow(first):
+    before = set(first.parents())
+    log = first.dvc("exp", "run", "-n", "finer", "-S", "perturbations.gain.grid=[-40,-30,-20,-10,5]")
+    for line in ("perturb gain: computed 1 of 5 values (-30;", "embed mfcc gain: computed 1 of 5 values (-30;",
+                 "embed yamnet gain: computed 1 of 5 values (-30;"):  # fmt: skip
+        assert line in log
+    assert "embed yamnet reverb" not in log
+    (parent,) = set(first.parents()) - before
+    children = first.children(parent)
+    assert set(children) == {f"{e} / {p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}, (
+        "stages that did not run, or were restored, must show up as well"
+    )
+    shown = first.dvc("exp", "show", "--csv")
+    assert "finer" in shown and "heldout_r2" in shown
+    first("git", "checkout", "-q", ".")
+    first.dvc("checkout", "-q")
+    assert "computed" not in first.dvc("repro"), "going back must restore, not compute"
+    assert set(first.parents()) == before | {parent}
+
+
+def test_a_queued_experiment_lands_in_the_same_store(first):
+    before = set(first.parents())
+    first.dvc("exp", "run", "--queue", "-n", "queued", "-S", "svd.energy=0.8")
+    first.dvc("exp", "run", "--run-all")
+    (parent,) = set(first.parents()) - before
+    assert len(first.children(parent)) == 4
+    tags = dict(first.mlflow("select key, value from tags where run_uuid = ?", parent))
+    assert "queued" in tags.values()
+    assert not (first.root / "mlruns").exists()
+
+
+def test_one_value_less_is_removed(first):
+    first.dvc("exp", "run", "-n", "coarser", "-S", "perturbations.reverb.grid=[0.01,0.4,1.0]")
+    names = {p.name for p in (first.root / "data/embeddings/mfcc/reverb").iterdir()}
+    assert names == {"0.01.h5", "0.4.h5", "1.h5"}
+    first("git", "checkout", "-q", ".")
+    first.dvc("checkout", "-q")
+    assert (first.root / "data/embeddings/mfcc/reverb/0.7.h5").exists()
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """Somebody's own audio: formats, rates, lengths, channels and depths mixed, no labels."""
+    root = tmp_path / "audio"
+    kinds = [("wav", 44100, 2, "PCM_16"), ("wav", 8000, 1, "PCM_U8"), ("flac", 48000, 1, "PCM_24"),
+             ("ogg", 22050, 2, "VORBIS"), ("wav", 96000, 2, "FLOAT"), ("mp3", 44100, 1, "MPEG_LAYER_III"),
+             ("aiff", 16000, 1, "PCM_16"), ("flac", 32000, 2, "PCM_16")]  # fmt: skip
+    for i in range(12):
+        extension, rate, channels, subtype = kinds[i % len(kinds)]
+        seconds = (0.4, 1.0, 3.0, 4.3, 7.9)[i % 5]
+        path = root / f"sub {i % 2}" / f"é {i}.{extension}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        time = np.arange(int(seconds * rate)) / rate
+        tone = np.sin(2 * np.pi * 110 * (i + 1) * time)[:, None] * 0.3 + rng.normal(0, 0.02, (len(time), channels))
+        soundfile.write(path, tone, rate, subtype=subtype)
+    (root / "notes.txt").write_text("not audio")
+    return root
+
+
+def test_somebodys_own_folder(first, folder, tmp_path):
+    first("git", "clone", "-q", str(first.root), str(tmp_path / "own"))
+    own = Clone(tmp_path / "own")
+    log = own.dvc("exp", "run", "-S", "corpus.name=folder", "-S", f"corpus.folder.path='{folder}'",
+                  "-S", "run.encoders=[mfcc,musicnn]", "-S", "run.perturbations=[lowpass]")  # fmt: skip
+    assert "clips are shorter than the encoder's window" in log
+    clips = store.read_clips(own.root / "data/corpus/clips.csv")
+    assert len(clips) == 12 and clips.valid.all() and set(clips.label) == {""}
+    assert {"mfcc", "musicnn"} == set(own.json("metrics/summary.json"))
+
+
+def test_a_mistake_stops_before_anything_is_computed(first, tmp_path):
+    first("git", "clone", "-q", str(first.root), str(tmp_path / "wrong"))
+    wrong = Clone(tmp_path / "wrong")
+    wrong.set({"svd.energy": 2})
+    log = wrong.dvc("repro", check=False)
+    assert "earshift: svd.energy is 2; it must be a number from 0.01 to 0.9999" in log
+    assert "Traceback" not in log and not (wrong.root / "data/corpus").exists()
