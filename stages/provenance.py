@@ -20,9 +20,24 @@ def file_sha256(path):
 
 
 def source_sha256(*objects):
-    """SHA-256 over the source files in which the given classes, functions or modules are written."""
-    files = {inspect.getsourcefile(o if inspect.ismodule(o) else sys.modules[o.__module__]) for o in objects}
-    return hashlib.sha256(b"".join(sorted(Path(f).read_bytes() for f in files))).hexdigest()
+    """SHA-256 over the source of the given classes, functions or modules and of what they use of their own packages."""
+    modules = set()
+    for each in objects:
+        _add_with_used(each if inspect.ismodule(each) else sys.modules[each.__module__], modules)
+    files = {inspect.getsourcefile(module) for module in modules}
+    return hashlib.sha256(b"".join(sorted(Path(file).read_bytes() for file in files))).hexdigest()
+
+
+def _add_with_used(module, modules):
+    """Add `module`, and the modules of its package that its names come from, to the set `modules`."""
+    if module in modules:
+        return
+    modules.add(module)
+    package = module.__name__.rpartition(".")[0]
+    for value in vars(module).values():
+        used = value if inspect.ismodule(value) else sys.modules.get(getattr(value, "__module__", None))
+        if package and used is not None and used.__name__.startswith(f"{package}."):
+            _add_with_used(used, modules)
 
 
 def versions(*packages):

@@ -16,6 +16,7 @@ import numpy as np
 from stages import paths, store
 from stages.compute import Progress, ordered_map
 from stages.encode.base import Encoder
+from stages.encode.weights import RECORD
 from stages.errors import UserError, command
 from stages.params import load
 from stages.perturb.recipe import Recipe, written
@@ -73,7 +74,7 @@ def embed(params, name, perturbation):
     encoder = params.encoders[name]
     clips = store.read_clips()
     sources = _sources(params, name, perturbation, clips)
-    weights = store.read_json(paths.weights(name) / "weights.json") or {}
+    weights = (store.read_json(paths.weights(name) / RECORD) or {}).get("weights") or {}
     identity = {
         "encoder": name,
         "class": f"{type(encoder).__module__}:{type(encoder).__qualname__}",

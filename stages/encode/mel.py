@@ -99,7 +99,8 @@ _STEP = np.log(6.4) / 27
 
 def _hertz_to_slaney(hertz):
     hertz = np.asarray(hertz, dtype=np.float64)
-    return np.where(hertz < _BREAK, hertz / _LINEAR, _BREAK / _LINEAR + np.log(np.maximum(hertz, _BREAK) / _BREAK) / _STEP)
+    steps = np.log(np.maximum(hertz, _BREAK) / _BREAK) / _STEP
+    return np.where(hertz < _BREAK, hertz / _LINEAR, _BREAK / _LINEAR + steps)
 
 
 def _slaney_to_hertz(mel):

@@ -21,8 +21,8 @@ class Mfcc(Encoder):
     As in the study's own code (github.com/eldrin/music-nn-models, MFCCEncoder): power spectrum under a symmetric Hann
     window of 1024 samples every 256, centred with mirrored edges; 128 Slaney mel bands of unit area; decibels re 1,
     floored at 1e-10 and at 80 dB below the loudest band; orthonormal DCT-II, coefficients 1 to 24. Differences are
-    between neighbouring frames, standard deviations unbiased. Order: mean and standard deviation of the coefficients, of
-    their differences, of the differences of those.
+    between neighbouring frames, standard deviations unbiased. Order: mean and standard deviation of the coefficients,
+    of their differences, of the differences of those.
 
     Two departures: the loudest band is that of the clip, where the study took the loudest of whatever clips shared a
     batch; and the whole clip is described, where the study cut its middle two seconds out first. Silence gives zeros.

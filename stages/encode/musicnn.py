@@ -30,6 +30,7 @@ _SAMPLE_RATE = 16000
 _N_FFT, _HOP, _BANDS = 512, 256, 96
 _FRAMES = 187  # of one window: what the networks were trained on
 _EPSILON = 1e-3
+_STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
 
 _DIMS = {"mean_pool": 753, "max_pool": 753, "penultimate": 200, "pool5": 256}
 _LAYERS = {
@@ -255,9 +256,6 @@ def _affine(variables, name, numbers):
     return {f"{name}/scale": np.concatenate(scales), f"{name}/offset": np.concatenate(offsets)}
 
 
-_STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
-
-
 def _convolved(maps, tensors, name):
     """One of the three layers behind the front end: convolution over time, ReLU, batch normalisation."""
     import torch
@@ -268,17 +266,17 @@ def _convolved(maps, tensors, name):
 
 
 # Two layers of musicnn slide filters of 7 frames x 38 or 67 bands over 96 bands and keep the largest value of every
-# frame: half of all the work. It is done in the Fourier domain of the frequency axis, in a quarter of the multiplications:
-# a circular correlation of length 96 leaves the positions where the filter fits whole untouched.
+# frame: most of all the work. It is done in the Fourier domain of the frequency axis, with a quarter of the
+# multiplications: a circular correlation of length 96 leaves the positions where a filter fits whole untouched.
 #
 # With positions counted from the middle one, y[n] = E[n] + O[n], where E (cosines of the real parts) is even in n and O
 # (sines of the imaginary parts) is odd. So max(y[n], y[-n]) = E[n] + |O[n]|, and half the positions suffice.
 
-_BLOCK = 38  # frames at a time: what is computed from them stays in the cache
+_BLOCK = 47  # frames at a time: what is computed from them stays in the cache
 
 
 def _transform(size):
-    """Real and imaginary rows of the discrete Fourier transform of a real signal [shape=(2 * (size // 2 + 1), size)]."""
+    """Discrete Fourier transform of a real signal: a real and an imaginary row for each of size // 2 + 1 bins."""
     wave = np.exp(-2j * np.pi * np.outer(np.arange(size // 2 + 1), np.arange(size)) / size)
     return np.stack([wave.real, wave.imag], axis=1).reshape(-1, size)
 

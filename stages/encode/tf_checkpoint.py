@@ -120,7 +120,7 @@ def _check_header(header):
 def _array(entry, data):
     dtype = _DTYPES.get(_last(entry, 1, 0))
     if dtype is None or 7 in entry or _last(entry, 3, 0) != 0:
-        raise _Malformed(f"a variable is sliced, in another shard, or of type {_last(entry, 1, 0)}, none of them read here")
+        raise _Malformed(f"a variable of type {_last(entry, 1, 0)}, or sliced, or in another shard, is not read here")
     shape = tuple(_last(_fields(size), 1, 0) for size in _fields(_last(entry, 2, b"")).get(2, []))
     offset, size = _last(entry, 4, 0), _last(entry, 5, 0)
     if offset + size > len(data):

