@@ -5,6 +5,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
 PRESETS = Path("presets")
+HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
 
 SOURCE = Path("data/source.json")
 CORPUS = Path("data/corpus")

@@ -59,6 +59,10 @@ class Corpus:
         """"int16" where every clip comes from 16-bit audio, else "float32"."""
         raise NotImplementedError
 
+    def extent(self, recordings):
+        """How many clips and how many samples (all channels together) to expect, without decoding anything."""
+        raise NotImplementedError
+
     def identity(self, recordings):
         """JSON-able content that changes exactly when the source audio or labels do (names with hashes, say)."""
         raise NotImplementedError

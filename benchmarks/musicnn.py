@@ -1,0 +1,77 @@
+"""The embed stage against a plain loop over clips, musicnn in both: ``python -m benchmarks.musicnn``.
+
+Both mix packed stereo clips of 3 s down, resample them and make MSD_musicnn's mean_pool of each. The loop takes one
+clip after another; the stage goes through its chunks, checks and progress bar to a written embedding file. On a CPU the
+network takes clips one by one in either case, larger batches are slower: with one worker the ratio says what the stage
+costs, with more it says what its processes bring, their start included.
+"""
+
+import hashlib
+import os
+import tempfile
+import time
+
+import stages  # noqa: F401
+from stages import params, paths, store
+from stages.encode.embed import embed
+from stages.encode.weights import write_weights
+
+CLIPS, RATE, SECONDS = 500, 44100, 3
+ENCODER = "musicnn"
+
+
+def main():
+    import numpy as np
+
+    document = params.read()
+    document["encoders"][ENCODER] = {"model": "MSD_musicnn", "layer": "mean_pool"}
+    with tempfile.TemporaryDirectory() as folder:
+        home = os.getcwd()
+        os.chdir(folder)
+        try:
+            _write_corpus(np.random.default_rng(0).normal(0, 3000, (CLIPS, 2, RATE * SECONDS)).astype(np.int16))
+            encoder = params.parse(document).encoders[ENCODER]
+            write_weights(paths.weights(ENCODER), ENCODER, encoder.weights)
+            network = encoder.load(paths.weights(ENCODER), "cpu")
+            loop, vectors = _timed(lambda: _clip_by_clip(encoder, network))
+            ratios = []
+            for workers in (1, os.cpu_count()):
+                document["compute"].update(workers=workers, device="cpu", scheduler=None)
+                settings = params.parse(document)
+                stage, _ = _timed(lambda s=settings: embed(s, ENCODER, "original"))
+                assert np.array_equal(store.read_embeddings(paths.originals(ENCODER)).features, vectors)
+                paths.originals(ENCODER).unlink()
+                ratios.append(f"{loop / stage:.2f} x ({workers} workers, {stage:.1f} s)")
+            print(f"musicnn: clip by clip {CLIPS / loop:.0f} clips/s ({CLIPS} clips, {loop:.1f} s); "
+                  f"the stage is {', '.join(ratios)}")  # fmt: skip
+        finally:
+            os.chdir(home)
+
+
+def _timed(function):
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def _clip_by_clip(encoder, network):
+    import numpy as np
+
+    with store.AudioReader(paths.AUDIO) as reader:
+        return np.concatenate([network(encoder.waveform(audio, rate)[None]) for audio, rate in reader])
+
+
+def _write_corpus(audio):
+    import pandas as pd
+
+    rows = []
+    with store.AudioWriter(paths.AUDIO, dtype="int16") as writer:
+        for i, clip in enumerate(audio):
+            writer.append(clip, RATE)
+            digest = hashlib.sha256(clip.tobytes()).hexdigest()
+            rows.append({"clip": f"{i:04d}", "seconds": SECONDS, "sample_rate": RATE, "valid": True, "sha256": digest})
+    store.write_table(paths.CLIPS, pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    main()

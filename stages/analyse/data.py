@@ -1,0 +1,184 @@
+"""Trajectories from the embedding files of one encoder under one perturbation.
+
+Conventions
+-----------
+A trajectory is the vectors of one clip along the grid, shape (values, dim), in order of growing strength. Strength is
+the rank of a value along the grid that lies on disk, from 0 to 1: it follows from the direction of growth that the
+files name and from the values themselves, so a value added later finds its place. A clip counts only where it is valid
+in the corpus, in the original and in every value, and where it belongs to the training or the test set.
+"""
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages import paths, store
+from stages.errors import UserError
+
+ALL = "all"  # the one instrument of a corpus without labels
+UNLABELLED = "unlabelled"  # the instrument of clips without a label where others have one
+
+_GROWTH = ("up", "down", "two-sided")
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """What one encoder made of every usable clip at every value.
+
+    encoder, perturbation, unit : str
+    values : tuple of str, canonical texts in order of growing strength
+    vectors : float32 [shape=(clips, values, dim)]
+    originals : float32 [shape=(clips, dim)], the unperturbed clips
+    clip, group, instrument, split : str [shape=(clips,)]; split is "train" or "test"
+    invalid : int, clips of the corpus that cannot be used
+    """
+
+    encoder: str
+    perturbation: str
+    unit: str
+    values: tuple
+    vectors: np.ndarray
+    originals: np.ndarray
+    clip: np.ndarray
+    group: np.ndarray
+    instrument: np.ndarray
+    split: np.ndarray
+    invalid: int
+
+    @property
+    def raw(self):
+        """The values as numbers, in ``unit`` [shape=(values,)]."""
+        return np.array([float(value) for value in self.values])
+
+    @property
+    def strengths(self):
+        """Rank of every value along the grid, from 0 to 1 [shape=(values,)]."""
+        return np.arange(len(self.values)) / (len(self.values) - 1)
+
+    @property
+    def dim(self):
+        """Length of a vector."""
+        return self.vectors.shape[2]
+
+    @property
+    def instruments(self):
+        """Names of the instruments that have training clips, sorted."""
+        return np.unique(self.instrument[self.split == "train"]).tolist()
+
+    def indices(self, split, instrument=None):
+        """Positions of the clips of a split, of one instrument or of all."""
+        chosen = self.split == split
+        return np.flatnonzero(chosen if instrument is None else chosen & (self.instrument == instrument))
+
+
+def load(encoder, perturbation):
+    """Read the trajectories of one encoder under one perturbation.
+
+    Parameters
+    ----------
+    encoder, perturbation : str, as under data/embeddings
+
+    Returns
+    -------
+    Trajectories
+
+    Raises
+    ------
+    UserError
+        If files are missing, disagree with clips.csv or with each other, if there are fewer than two values or no valid
+        training clip, or if a vector of a valid clip is not finite.
+    """
+    clips = store.read_clips()
+    values, files = _files(encoder, perturbation)
+    originals = _read(paths.originals(encoder), clips)
+    usable = clips["valid"].to_numpy(dtype=bool) & originals.valid
+    wanted = np.flatnonzero(usable & clips["split"].isin(["train", "test"]).to_numpy())
+    dim = originals.features.shape[1]
+    vectors = np.empty((len(wanted), len(files), dim), dtype=np.float32)
+    growth, unit = None, None
+    for place, (value, path) in enumerate(zip(values, files, strict=True)):
+        step = _read(path, clips)
+        found = step.features.shape[1], step.attributes.get("value"), step.attributes.get("growth")
+        if found != (dim, value, growth or found[2]) or found[2] not in _GROWTH:
+            raise UserError(
+                f"{path} holds vectors of length {found[0]} for value {found[1]}, growth {found[2]}, beside an original "
+                f"of length {dim} and values of growth {growth}; delete {path.parent} and run `dvc repro`"
+            )
+        growth, unit = found[2], step.attributes.get("unit", "")
+        usable &= step.valid
+        vectors[:, place] = step.features[wanted]
+    if growth == "down":
+        vectors, values = vectors[:, ::-1], values[::-1]
+    if not usable[wanted].all():
+        vectors, wanted = vectors[usable[wanted]], wanted[usable[wanted]]
+    table = clips.iloc[wanted]
+    if not (table["split"] == "train").any():
+        raise UserError(
+            f"no clip of the training set is valid for {encoder} under {perturbation}: of {len(clips)} clips in "
+            f"{paths.CLIPS}, {int((~usable).sum())} are not valid; see its columns split and problem, and corpus in "
+            f"{paths.PARAMS}"
+        )
+    return Trajectories(
+        encoder=encoder,
+        perturbation=perturbation,
+        unit=unit,
+        values=tuple(values),
+        vectors=vectors,
+        originals=originals.features[wanted],
+        clip=table["clip"].to_numpy(dtype=str),
+        group=table["group"].to_numpy(dtype=str),
+        instrument=_instruments(table["label"].to_numpy(dtype=str)),
+        split=table["split"].to_numpy(dtype=str),
+        invalid=int((~usable).sum()),
+    )
+
+
+def arguments(module, description, given=None):
+    """ENCODER and PERTURBATION from a stage's command line."""
+    parser = argparse.ArgumentParser(prog=f"python -m stages.analyse.{module}", description=description)
+    parser.add_argument("encoder", metavar="ENCODER")
+    parser.add_argument("perturbation", metavar="PERTURBATION")
+    parsed = parser.parse_args(given)
+    return parsed.encoder, parsed.perturbation
+
+
+def _files(encoder, perturbation):
+    """Texts and files of the values, smallest value first."""
+    folder = paths.embeddings(encoder, perturbation)
+    files = list(folder.glob("*.h5"))
+    if not files:
+        raise UserError(f"{folder} holds no embeddings; `dvc repro embed@{encoder}-{perturbation}` computes them")
+    try:
+        files = sorted(files, key=lambda path: float(path.name.removesuffix(".h5")))
+    except ValueError as error:
+        raise UserError(f"{folder} holds a file whose name is not a value ({error}); remove it") from error
+    if len(files) < 2:
+        raise UserError(
+            f"{folder} holds one value, {files[0].name}; a trajectory needs at least two, "
+            f"see perturbations.{perturbation}.grid in {paths.PARAMS}"
+        )
+    return [path.name.removesuffix(".h5") for path in files], files
+
+
+def _read(path, clips):
+    embeddings = store.read_embeddings(path)
+    if embeddings.clip != clips["clip"].tolist():
+        raise UserError(
+            f"{path} holds {len(embeddings.clip)} clips that are not the {len(clips)} of {paths.CLIPS} in their order; "
+            "run `dvc repro`"
+        )
+    broken = embeddings.valid & ~np.isfinite(embeddings.features).all(axis=1)
+    if broken.any():
+        clip = embeddings.clip[int(np.argmax(broken))]
+        raise UserError(
+            f"{path} holds NaN or infinite numbers for {int(broken.sum())} valid clips, the first is {clip}; "
+            "the encoder must return finite numbers, or corpus.on_bad_clip: skip must leave the clip out"
+        )
+    return embeddings
+
+
+def _instruments(labels):
+    if not (labels != "").any():
+        return np.full(len(labels), ALL)
+    return np.where(labels == "", UNLABELLED, labels)

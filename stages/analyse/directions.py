@@ -1,0 +1,310 @@
+"""CCA directions in closed form: where vectors move as strength grows.
+
+Conventions
+-----------
+With one component and one target, CCA is least squares: the direction is the normalised minimum-norm solution
+pinv(Xc) (y - mean y), with singular values below 1e6 eps times the largest dropped, and it points so that its entry of
+largest magnitude is positive. This is what ``sklearn.cross_decomposition.CCA(n_components=1, scale=False)`` returns
+after its single iteration (study: 3.2_extract_samplewise_cca_dirs.py, deem.cca_proj). Rows are samples. Strengths may
+be in any affine unit.
+
+Weights are the solution before it is normalised: projections on them are in units of strength and rise with it on the
+data they were fitted to. A row set that does not move with strength has no direction, and its weights are NaN.
+
+- :func:`clip_directions`: one unit direction per clip
+- :func:`clip_predictions`: per clip, from the strengths of some points to projections of others
+- :func:`stacked_weights`, :func:`projections`: one fit over many clips
+- :func:`unit`: weights to directions
+
+How it is fast: where rows are fewer than dimensions the solution is Xc' (Xc Xc')^-1 (y - mean y), and the small Gram
+matrices of many clips are solved together. They square the condition number, so every solution is corrected against the
+data, and the size of the corrections says how good it is. Gram matrices are tried in float32, then in float64; problems
+whose corrections do not die out (and any whose singular values may have to be dropped) go to an exact SVD.
+"""
+
+import numpy as np
+
+from stages.analyse.statistics import NEGLIGIBLE
+
+_ELEMENTS = 2**19  # numbers per block of clips: 4 MB, near the processor's caches
+_CORRECTIONS = 3
+_SMALL = 1e-5  # relative error that directions may have at most; a correction of this size leaves about its square
+
+
+def unit(weights):
+    """Weights [shape=(..., dim)] at length 1, pointing so that the entry of largest magnitude is positive."""
+    lengths = np.sqrt(np.einsum("...d,...d->...", weights, weights))[..., None]
+    largest = np.take_along_axis(weights, np.abs(weights).argmax(axis=-1)[..., None], axis=-1)
+    return weights * (np.sign(largest) / lengths)
+
+
+def blocks(count, width):
+    """Slices over `count` items of `width` numbers each, a few megabytes together."""
+    step = max(1, _ELEMENTS // width)
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+# ------------------------------------------------------------------------------------------------------------ per clip
+
+
+def clip_directions(vectors, strengths):
+    """The sample-wise CCA direction of every clip.
+
+    Parameters
+    ----------
+    vectors : float [shape=(clips, values, dim)]
+    strengths : [shape=(values,)] or, for several fits of the same vectors, [shape=(fits, clips, values)]
+
+    Returns
+    -------
+    float64 [shape=(clips, dim)] or [shape=(fits, clips, dim)]
+        Unit directions; NaN for a clip whose vectors do not move with strength.
+    """
+    count, values, dim = vectors.shape
+    targets = np.broadcast_to(np.asarray(strengths, dtype=np.float64), (*np.shape(strengths)[:-2], count, values))
+    targets = np.moveaxis(targets.reshape(-1, count, values), 0, 2)
+    targets = targets - targets.mean(axis=1, keepdims=True)
+    directions = np.empty((targets.shape[2], count, dim))
+    rough = vectors.dtype == np.float32
+    for part in blocks(count, values * max(dim, targets.shape[2])):
+        weights, kept = _least_norm(vectors[part], targets[part], rough=rough)
+        rough &= kept
+        directions[:, part] = unit(np.moveaxis(weights, 2, 0))
+    return directions[0] if np.ndim(strengths) == 1 else directions
+
+
+def clip_predictions(fitted, scored):
+    """Per clip, the matrix from centred strengths of the fitted points to projections of the scored points.
+
+    Any number of strengths, shuffled ones too, then cost one small product each.
+
+    Parameters
+    ----------
+    fitted : float [shape=(clips, n, dim)]
+    scored : float [shape=(clips, m, dim)]
+
+    Returns
+    -------
+    float64 [shape=(clips, m, n)]
+        Projections are relative to the mean of the fitted points, in units of strength; NaN where those do not move.
+    """
+    count, n, dim = fitted.shape
+    each = np.eye(n) - 1 / n
+    predictions = np.empty((count, scored.shape[1], n))
+    for part in blocks(count, max(n, scored.shape[1]) * dim):
+        weights, _ = _least_norm(fitted[part], np.broadcast_to(each, (len(fitted[part]), n, n)))
+        mean = fitted[part].mean(axis=1, keepdims=True, dtype=np.float64)
+        predictions[part] = (scored[part] - mean) @ weights
+    return predictions
+
+
+# --------------------------------------------------------------------------------------------------------- over clips
+
+
+def stacked_weights(vectors, clips, strengths):
+    """Weights of one fit over all points of many clips, not centred by clip: the study's global direction.
+
+    Memory stays at a few blocks of clips and one triangle of (dim + fits)^2 numbers. Where points are more than
+    dimensions, the triangle is that of a QR factorisation taken block by block; its error is that of the SVD.
+
+    Parameters
+    ----------
+    vectors : float [shape=(all clips, values, dim)]
+    clips : int [shape=(clips,)], those that are fitted
+    strengths : [shape=(fits, clips, values)]
+
+    Returns
+    -------
+    mean : float64 [shape=(dim,)], of the fitted points
+    weights : float64 [shape=(dim, fits)], NaN where the points do not move with strength
+    """
+    _, values, dim = vectors.shape
+    points = len(clips) * values
+    mean = sum(vectors[clips[part]].sum(axis=(0, 1), dtype=np.float64) for part in blocks(len(clips), values * dim))
+    mean = mean / points
+
+    def rows(part):
+        return vectors[clips[part]].reshape(-1, dim).astype(np.float64) - mean
+
+    def targets(part):
+        flat = strengths[:, part].reshape(len(strengths), -1).T.astype(np.float64)
+        return flat - strengths.mean(axis=(1, 2))
+
+    if points - 1 <= dim:
+        return mean, _least_norm(vectors[clips].reshape(1, -1, dim), targets(slice(None))[None])[0][0]
+    triangle = np.empty((0, dim + len(strengths)))
+    step = max(1, 4 * (dim + len(strengths)) // values)  # enough rows a block that folding the triangle in is cheap
+    for start in range(0, len(clips), step):
+        part = slice(start, min(start + step, len(clips)))
+        triangle = np.linalg.qr(np.vstack([triangle, np.hstack([rows(part), targets(part)])]), mode="r")
+    return mean, _triangle_solution(triangle, dim)
+
+
+def projections(vectors, clips, mean, weights):
+    """Projections of all points of `clips` on weights.
+
+    Returns
+    -------
+    float64 [shape=(fits, clips, values)]
+    """
+    _, values, dim = vectors.shape
+    projected = np.empty((weights.shape[1], len(clips), values))
+    for part in blocks(len(clips), values * dim):
+        rows = vectors[clips[part]].reshape(-1, dim).astype(np.float64) - mean
+        projected[:, part] = (rows @ weights).T.reshape(weights.shape[1], -1, values)
+    return projected
+
+
+def _triangle_solution(triangle, dim):
+    """Least-squares weights from the triangle of the factorised rows beside their targets."""
+    factor, explained = triangle[:dim, :dim], triangle[:dim, dim:]
+    lengths = np.linalg.norm(triangle[:, dim:], axis=0)
+    moving = factor.any(axis=0)  # a unit that never fires (ReLU) leaves a column of zeros
+    weights = np.zeros((dim, explained.shape[1]))
+    if not moving.all():
+        turned, factor = np.linalg.qr(factor[:, moving])
+        explained = turned.T @ explained
+    inverse = _inverse(factor)
+    if inverse is None:  # some singular values may have to be dropped
+        left, singular, right = np.linalg.svd(factor)
+        kept = singular > NEGLIGIBLE * singular[:1]
+        explained = left[:, kept].T @ explained
+        inverse = right[kept].T / singular[kept]
+    weights[moving] = inverse @ explained
+    weights[:, np.linalg.norm(explained, axis=0) <= NEGLIGIBLE * lengths] = np.nan
+    return weights
+
+
+def _inverse(factor):
+    """Inverse of a square matrix, or None where a singular value may be negligible against the largest."""
+    try:
+        inverse = np.linalg.inv(factor)
+    except np.linalg.LinAlgError:
+        return None
+    return inverse if np.linalg.norm(factor) * np.linalg.norm(inverse) * NEGLIGIBLE < 1 else None
+
+
+# ---------------------------------------------------------------------------------------------------------- the solver
+
+
+def _least_norm(vectors, targets, *, rough=False):
+    """Minimum-norm least-squares weights of a stack of problems.
+
+    Parameters
+    ----------
+    vectors : float [shape=(stack, n, dim)]
+    targets : float64 [shape=(stack, n, fits)], centred
+    rough : bool
+        Whether to try Gram matrices in float32 first; they cost half and serve where problems are well conditioned.
+
+    Returns
+    -------
+    weights : float64 [shape=(stack, dim, fits)], NaN where nothing moves with the target
+    rough : bool, whether that try served most problems
+    """
+    stack, n, dim = vectors.shape
+    weights = np.empty((stack, dim, targets.shape[2]))
+    left = np.arange(stack)
+    if rough and n - 1 <= dim:
+        weights, good = _by_gram(_gram_float32(vectors), vectors.astype(np.float64), targets, rough=True)
+        left = left[~good]
+        rough = 2 * len(left) <= stack
+        if not len(left):
+            return weights, rough
+    rows = vectors[left].astype(np.float64)
+    mean = rows.mean(axis=1, keepdims=True)
+    rows -= mean
+    if n - 1 <= dim:
+        weights[left], good = _by_gram(_gram(rows), rows, targets[left], rough=False)
+        rows, mean, left = rows[~good], mean[~good], left[~good]
+    if len(left):
+        weights[left] = _by_svd(rows, targets[left], mean)
+    return weights, rough
+
+
+def _by_gram(gram, rows, targets, *, rough):
+    """Weights through approximate Gram matrices of the centred rows, and which of them are good.
+
+    The rows themselves need not be centred: coefficients that sum to zero take their mean out.
+    """
+    stack, n, _ = rows.shape
+    energy = np.einsum("snn->s", gram)
+    gram += (energy / (n * (n - 1)))[:, None, None]  # the constant vector has no energy; now it has that of the others
+    gram[energy == 0] = np.eye(n)
+    probe = np.broadcast_to(np.where(np.arange(n) * 7 % 11 < 5, 1.0, -1.0)[:, None], (stack, n, 1))
+    try:
+        solved = np.linalg.solve(gram, np.concatenate([targets, probe], axis=2))
+        weights = _combined(rows, solved[..., :-1])
+        missed = _missed(rows, targets, weights)
+        if rough:
+            # The error e solves rows e = missed, so |e|^2 <= |missed|^2 |inverse|, and the probe tells the inverse's size
+            size = np.linalg.norm(solved[..., -1:], axis=1)
+            good = (_squares(missed) * size < _SMALL**2 * _squares(weights)).all(axis=1)
+        else:
+            good = np.zeros(stack, dtype=bool)
+        doubtful = np.flatnonzero(~good & (energy > 0))
+        if len(doubtful):
+            part = slice(None) if len(doubtful) == stack else doubtful
+            weights[part], good[part] = _corrected(gram[part], rows[part], targets[part], weights[part], missed[part])
+    except np.linalg.LinAlgError:  # one of the stack is singular
+        return np.empty((stack, rows.shape[2], targets.shape[2])), np.zeros(stack, dtype=bool)
+    return weights, good
+
+
+def _corrected(gram, rows, targets, weights, missed):
+    """Weights corrected against the data, and where the corrections die out."""
+    for _ in range(_CORRECTIONS):
+        change = _combined(rows, np.linalg.solve(gram, missed))
+        weights = weights + change
+        good = (_squares(change) < _SMALL**2 * _squares(weights)).all(axis=1)
+        if good.all():
+            break
+        missed = _missed(rows, targets, weights)
+    return weights, good
+
+
+def _combined(rows, coefficients):
+    return np.swapaxes(rows, 1, 2) @ (coefficients - coefficients.mean(axis=1, keepdims=True))
+
+
+def _missed(rows, targets, weights):
+    missed = targets - rows @ weights
+    return missed - missed.mean(axis=1, keepdims=True)
+
+
+def _squares(columns):
+    return np.einsum("sdk,sdk->sk", columns, columns)
+
+
+def _gram_float32(vectors):
+    """Gram matrices of the centred rows of a stack, computed in float32."""
+    stack, n, dim = vectors.shape
+    size = 4 * (n // 4 + 1)  # the matrix product is fastest on multiples of its tiles
+    rows = np.empty((stack, size + 1, dim), dtype=np.float32)
+    rows[:, 0] = rows[:, n + 1 :] = 0
+    np.subtract(vectors, np.full((1, n), 1 / n, dtype=np.float32) @ vectors, out=rows[:, 1 : n + 1])
+    product = rows[:, :-1] @ np.swapaxes(rows[:, 1:], 1, 2)
+    return product[:, 1 : n + 1, :n].astype(np.float64)
+
+
+def _gram(rows):
+    """rows @ rows' of a stack. By blocks, of two slices each: numpy's own way with a symmetric product takes twice."""
+    n = rows.shape[1]
+    half = n // 2 + 1
+    gram = np.empty((len(rows), n, n))
+    gram[:, :, :half] = rows @ np.swapaxes(rows[:, :half], 1, 2)
+    gram[:, :half, half:] = np.swapaxes(gram[:, half:, :half], 1, 2)
+    gram[:, half:, half:] = (rows[:, half - 1 :] @ np.swapaxes(rows[:, half:], 1, 2))[:, 1:]
+    return gram
+
+
+def _by_svd(rows, targets, mean):
+    """Weights through the singular values of centred rows, the negligible ones dropped; NaN where nothing moves."""
+    left, singular, right = np.linalg.svd(rows, full_matrices=False)
+    kept = singular > NEGLIGIBLE * singular[:, :1]
+    explained = np.swapaxes(left, 1, 2) @ targets * kept[..., None]
+    weights = np.swapaxes(right, 1, 2) @ (explained / np.where(kept, singular, 1)[..., None])
+    silent = np.linalg.norm(explained, axis=1) <= NEGLIGIBLE * np.linalg.norm(targets, axis=1)
+    rounding = 8 * np.finfo(np.float64).eps * np.sqrt(rows.shape[1]) * np.linalg.norm(mean, axis=(1, 2))
+    silent |= (singular[:, 0] <= rounding)[:, None]
+    return np.where(silent[:, None], np.nan, weights)

@@ -1,0 +1,271 @@
+"""Ranks, correlations, nulls and intervals that the analyses share.
+
+Conventions
+-----------
+Correlations are Spearman's. Strengths are ranks along the grid, and every clip has each value once, so strengths are
+their own ranks up to an affine map and only projections have to be ranked. What is correlated lies on the last axis.
+Intervals resample or delete whole groups (recordings), never single clips: clips of one recording are alike.
+
+- :func:`average_ranks`, :func:`spearman`, :func:`signed_square`
+- :func:`shuffled`: strengths for a null
+- :func:`group_bootstrap`, :func:`resampled_spearman`, :func:`percentile_interval`
+- :func:`effective_rank`, :func:`rank_at_energy`, :func:`jackknife_blocks`, :func:`jackknife_interval`
+"""
+
+import numpy as np
+
+RESOLUTION = 2.0**-23  # numbers closer than this share of the largest are ties: float32 embeddings tell no more
+NEGLIGIBLE = 1e6 * np.finfo(np.float64).eps  # share below which sklearn's CCA takes a singular value for zero
+
+_ELEMENTS = 2**21  # numbers per block of work
+_DRAWS = 256  # resamples per block, so that memory does not grow with their number
+
+
+def average_ranks(values):
+    """Ranks from 1 along the last axis; ties share their mean rank.
+
+    Numbers that differ by less than float32 resolves, on the scale of the largest magnitude along the axis, are ties.
+    Rounding in float64 would otherwise put an order on vectors that are equal in the file.
+
+    Parameters
+    ----------
+    values : float [shape=(..., n)], finite
+
+    Returns
+    -------
+    float64 [shape=(..., n)]
+    """
+    order, first, last = _tied_order(np.asarray(values, dtype=np.float64))
+    ranks = np.empty(order.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=-1)
+    return ranks
+
+
+def _tied_order(values):
+    """Sorting order along the last axis and, in that order, where each element's group of ties begins and ends."""
+    scale = np.abs(values).max(axis=-1, keepdims=True)
+    grains = np.rint(values / np.where(scale > 0, scale, 1) / RESOLUTION)
+    order = np.argsort(grains, axis=-1, kind="stable")
+    grains = np.take_along_axis(grains, order, axis=-1)
+    place = np.broadcast_to(np.arange(values.shape[-1]), values.shape)
+    opens = np.ones(values.shape, dtype=bool)
+    opens[..., 1:] = grains[..., 1:] != grains[..., :-1]
+    if opens.all():
+        return order, place, place
+    closes = np.ones(values.shape, dtype=bool)
+    closes[..., :-1] = opens[..., 1:]
+    first = np.maximum.accumulate(np.where(opens, place, 0), axis=-1)
+    last = np.minimum.accumulate(np.where(closes, place, values.shape[-1])[..., ::-1], axis=-1)[..., ::-1]
+    return order, first, last
+
+
+def spearman(projections, strengths):
+    """Spearman's correlation between projections and strengths along the last axis.
+
+    Parameters
+    ----------
+    projections : float [shape=(..., n)], in units of strength, as a least-squares fit to strengths gives them
+    strengths : float [shape=(..., n)], each row an affine map of its own ranks
+
+    Returns
+    -------
+    float64 [shape=(...)]
+        0 where all projections tie or are rounding noise (they tell nothing about strength), NaN where one is NaN.
+    """
+    projections, strengths = np.broadcast_arrays(projections, strengths)
+    shape, length = projections.shape[:-1], projections.shape[-1]
+    projections, strengths = projections.reshape(-1, length), strengths.reshape(-1, length)
+    rho = np.empty(len(projections))
+    step = max(1, _ELEMENTS // length)
+    for start in range(0, len(rho), step):
+        rows = slice(start, start + step)
+        rho[rows] = _spearman(projections[rows], strengths[rows])
+    return rho.reshape(shape)
+
+
+def _spearman(projections, strengths):
+    strengths = strengths - strengths.mean(axis=1, keepdims=True)
+    missing = np.isnan(projections).any(axis=1)
+    ranks = average_ranks(_settled(np.where(missing[:, None], 0, projections), strengths))
+    ranks -= (projections.shape[1] + 1) / 2
+    rho = _ratio((ranks * strengths).sum(axis=1), (ranks**2).sum(axis=1) * (strengths**2).sum(axis=1))
+    rho[missing] = np.nan
+    return rho
+
+
+def _settled(projections, strengths):
+    """Projections, with rows that are zero but for rounding set to zero."""
+    silent = np.abs(projections).max(axis=-1) <= NEGLIGIBLE * np.abs(strengths).max(axis=-1)
+    return np.where(silent[..., None], 0, projections)
+
+
+def _ratio(covariance, product):
+    """Correlation from a covariance and the product of two variances; 0 where one does not vary."""
+    return np.clip(covariance / np.sqrt(np.where(product > 0, product, 1)), -1, 1)
+
+
+def signed_square(rho):
+    """Squared correlation with the correlation's sign: sign(rho) rho^2.
+
+    A held-out correlation may be negative. Its plain square would be positive on pure noise; with the sign, noise
+    averages to 0.
+    """
+    return np.sign(rho) * np.square(rho)
+
+
+def shuffled(rng, copies, clips, values):
+    """Strengths as ranks 0 .. values - 1, shuffled within each clip.
+
+    Returns
+    -------
+    int16 [shape=(copies, clips, values)]
+    """
+    ranks = np.empty((copies, clips, values), dtype=np.int16)
+    ranks[:] = np.arange(values)
+    return rng.permuted(ranks, axis=-1, out=ranks)
+
+
+# ----------------------------------------------------------------------------------------------------------- bootstrap
+
+
+def group_bootstrap(rng, groups, resamples, statistic):
+    """A statistic on resamples of whole groups, drawn with replacement.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    groups : str [shape=(clips,)]
+    resamples : int
+    statistic : callable
+        int [shape=(draws, clips)], how often each clip occurs -> float [shape=(draws, ...)]
+
+    Returns
+    -------
+    float [shape=(resamples, ...)], or None where there are fewer than two groups and nothing can be resampled
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        return None
+    even = np.full(len(names), 1 / len(names))
+    blocks = (min(_DRAWS, resamples - start) for start in range(0, resamples, _DRAWS))
+    return np.concatenate([statistic(rng.multinomial(len(names), even, size=draws)[:, member]) for draws in blocks])
+
+
+def resampled_spearman(projections, strengths):
+    """A function from how often each clip occurs to Spearman's correlation over all its clips' points.
+
+    Exact for the resample with its repetitions: a point that occurs w times takes w ranks and shares their mean.
+
+    Parameters
+    ----------
+    projections : float [shape=(clips, values)], in units of strength
+    strengths : float [shape=(values,)]
+
+    Returns
+    -------
+    callable
+        int [shape=(draws, clips)] -> float64 [shape=(draws,)], NaN for a draw without any of the clips
+    """
+    values = projections.shape[1]
+    centred = np.asarray(strengths, dtype=np.float64) - np.mean(strengths)  # the mean of every resample, too
+    order, first, last = _tied_order(_settled(projections.reshape(1, -1), centred[None])[0])
+    sorted_strengths, owner = centred[order % values], order // values
+
+    def correlation(counts):
+        rho = np.empty(len(counts))
+        step = max(1, _ELEMENTS // len(order))
+        for start in range(0, len(counts), step):
+            weights = counts[start : start + step, owner].astype(np.float64)
+            below = np.zeros((len(weights), len(order) + 1))
+            np.cumsum(weights, axis=1, out=below[:, 1:])
+            total = below[:, -1]
+            ranks = (below[:, first] + below[:, last + 1] - total[:, None]) / 2
+            weighted = weights * ranks
+            rho[start : start + step] = _ratio(
+                weighted @ sorted_strengths, (weighted * ranks).sum(axis=1) * total * np.mean(centred**2)
+            )
+            rho[start : start + step][total == 0] = np.nan
+        return rho
+
+    return correlation
+
+
+def percentile_interval(draws, confidence):
+    """Both ends of the percentile interval of bootstrap draws, NaN draws left out; (None, None) without any."""
+    draws = None if draws is None else draws[np.isfinite(draws)]
+    if draws is None or len(draws) == 0:
+        return None, None
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+# ------------------------------------------------------------------------------------------------------------- spectra
+
+
+def effective_rank(energies):
+    """How many equally strong directions would spread the energy as evenly: exp of the entropy of its shares.
+
+    The shares are those of the energy, s^2 / sum s^2, as of the eigenvalues of a covariance: k orthogonal directions
+    used alike give k, and what adds energy epsilon changes the rank by little. Roy and Vetterli (EUSIPCO 2007) take the
+    shares of s itself, which lifts a long tail of small singular values: noise of 1 % of the energy, spread over a
+    hundred directions, would count for several whole directions.
+
+    Parameters
+    ----------
+    energies : float [shape=(n,)], squared singular values
+
+    Returns
+    -------
+    float, at least 1; NaN where there is no energy
+    """
+    total = energies.sum()
+    if not total > 0:
+        return float("nan")
+    shares = energies[energies > 0] / total
+    return float(max(1.0, np.exp(-(shares * np.log(shares)).sum())))
+
+
+def rank_at_energy(energies, share):
+    """The least number of directions that hold at least `share` of the energy; None where there is none."""
+    total = energies.sum()
+    if not total > 0:
+        return None
+    held = np.cumsum(energies) / total
+    return int(min(np.searchsorted(held, share * (1 - 1e-12)), len(energies) - 1)) + 1
+
+
+def jackknife_blocks(groups, limit):
+    """Which block of groups each clip belongs to: one group a block, or several where there are more than `limit`.
+
+    Returns
+    -------
+    int [shape=(clips,)], int
+        Blocks by clip, and their number. Groups are dealt out in turn, so that a block mixes instruments.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    count = min(len(names), limit)
+    return member % count, count
+
+
+def jackknife_interval(estimate, deleted, confidence):
+    """Student's t interval around an estimate from its values with one block left out (Tukey's jackknife).
+
+    Parameters
+    ----------
+    estimate : float
+    deleted : float [shape=(blocks,)], the estimate without each block
+    confidence : float
+
+    Returns
+    -------
+    (float, float), or (None, None) with fewer than two blocks
+    """
+    from scipy.special import stdtrit
+
+    deleted = np.asarray(deleted, dtype=np.float64)
+    blocks = len(deleted)
+    if blocks < 2 or not np.isfinite(deleted).all():
+        return None, None
+    error = np.sqrt((blocks - 1) / blocks * ((deleted - deleted.mean()) ** 2).sum())
+    reach = float(stdtrit(blocks - 1, (1 + confidence) / 2) * error)
+    return estimate - reach, estimate + reach

@@ -1,0 +1,138 @@
+"""Stage ``corpus``: ``python -m stages.corpus.build``.
+
+Writes data/corpus/: audio.h5 (every clip, packed), clips.csv (one row per clip, in the same order) and LICENCE.txt.
+A clip that cannot be used is packed as no samples at all, so that rows and audio line up. clips.csv comes last: where
+it is, all of it is.
+"""
+
+import hashlib
+
+import numpy as np
+
+from stages import paths, store
+from stages.compute import Progress, ordered_map
+from stages.corpus.split import TEST, TRAIN, UNUSED, assigned_splits
+from stages.errors import UserError, command
+from stages.params import load
+
+LICENCE = "LICENCE.txt"
+_ROW_BYTES = 512  # of clips.csv, per clip, generously
+
+
+@command
+def main():
+    build(load())
+
+
+def build(params):
+    """Bring data/corpus up to date with params.yaml.
+
+    Raises
+    ------
+    UserError
+        If the corpus cannot be listed, the disk is too small, a clip cannot be used and ``corpus.on_bad_clip`` is
+        error, or none can be used.
+    """
+    source = params.corpus.source
+    recordings = source.recordings()
+    dtype = source.dtype(recordings)
+    expected, samples = source.extent(recordings)
+    _emptied(paths.CORPUS)
+    size = samples * np.dtype(dtype).itemsize + expected * _ROW_BYTES
+    store.require_space(paths.CORPUS, size, fix="free some space, or make the corpus smaller")
+
+    rows = []
+    attributes = {"corpus": params.corpus.name, "licence": source.licence}
+    with (
+        store.AudioWriter(paths.AUDIO, dtype=dtype, attributes=attributes) as writer,
+        Progress("corpus", expected) as progress,
+    ):
+        tasks = ((source, recording, dtype) for recording in recordings)
+        for clips in ordered_map(_stored, tasks, params.compute):
+            for row, audio in clips:
+                writer.append(audio, row["sample_rate"])
+                rows.append(row)
+            progress.advance(len(clips))
+        # In here, so that no audio is left when one of these raises
+        _check_usable(rows, params.corpus.on_bad_clip)
+        table = _table(rows, params.corpus.split)
+
+    with store.replacing(paths.CORPUS / LICENCE) as temporary:
+        temporary.write_text(source.licence + "\n", encoding="utf-8")
+    store.write_table(paths.CLIPS, table)
+    _report(table, progress.rate)
+
+
+def _emptied(folder):
+    """Remove what an earlier or a killed run left: clips.csv first, which says that the rest is whole."""
+    if folder.is_dir():
+        paths.CLIPS.unlink(missing_ok=True)
+        store.remove_leftovers(folder)
+
+
+def _stored(source, recording, dtype):
+    """(row without split, audio as it will be stored) of every clip of a recording."""
+    stored = []
+    for clip in source.clips(recording):
+        audio = np.zeros((1, 0), dtype=dtype) if clip.problem else _as(clip.audio, dtype)
+        row = {
+            "clip": clip.clip,
+            "group": clip.group,
+            "label": clip.label,
+            "genre": clip.genre,
+            "split": clip.split,
+            "seconds": 0.0 if clip.problem else audio.shape[1] / clip.sample_rate,
+            "channels": audio.shape[0],
+            "sample_rate": clip.sample_rate,
+            "valid": not clip.problem,
+            "problem": clip.problem,
+            "sha256": hashlib.sha256(audio.tobytes()).hexdigest(),
+        }
+        stored.append((row, audio))
+    return stored
+
+
+def _as(audio, dtype):
+    """int16 audio as float32 with full scale at 1 where the corpus is stored so; anything else as it is."""
+    if audio.dtype == np.int16 and dtype == "float32":
+        return audio.astype(np.float32) / np.float32(32768)
+    return audio
+
+
+def _check_usable(rows, on_bad_clip):
+    bad = [f"{row['clip']} ({row['problem']})" for row in rows if not row["valid"]]
+    if not bad:
+        return
+    few = "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else "")
+    if len(bad) == len(rows):
+        raise UserError(f"none of the {len(rows)} clips can be used: {few}; mend them, or choose another corpus")
+    if on_bad_clip == "error":
+        raise UserError(
+            f"{len(bad)} of {len(rows)} clips cannot be used: {few}. Mend or remove them, or go on without them: "
+            f"corpus.on_bad_clip: skip"
+        )
+    print(f"corpus: {len(bad)} of {len(rows)} clips cannot be used and are marked invalid: {'; '.join(bad)}")
+
+
+def _table(rows, split):
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    table["split"] = assigned_splits(table, split)
+    return table
+
+
+def _report(table, rate):
+    used = table[table.valid]
+    counts = ", ".join(f"{name} {int((table.split == name).sum())}" for name in (TRAIN, TEST, UNUSED))
+    labels = len(set(used.label) - {""})
+    if not (used.split == TEST).any():
+        print("corpus: no test clips, as all are of one group or given as train; held-out numbers will be missing")
+    print(
+        f"corpus: {len(table)} clips in {table.group.nunique()} groups, {labels or 'no'} labels, "
+        f"{used.seconds.sum():.0f} s; {counts}; {rate:.1f} clips/s"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,357 @@
+"""The user's own audio: every file below a folder that libsndfile reads, whole or cut into pieces of one length.
+
+Conventions
+-----------
+A file is named by its path below the folder, with forward slashes and its extension, so that a.wav and a.mp3 stay
+apart; its pieces are FILE#1, FILE#2 and so on. Unless a table says otherwise, a file is a group of its own. Audio comes
+as the file holds it: int16 from 16-bit files, else float32 with full scale at 1, at the file's own rate and channels.
+What is wrong with a single file is said in its clips; only what makes the folder as a whole unusable is an error.
+"""
+
+import csv
+import functools
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stages import provenance
+from stages.corpus.base import Clip, Corpus
+from stages.corpus.checks import unusable
+from stages.corpus.hashes import remembered_sha256
+from stages.corpus.split import splits_by_group
+from stages.errors import UserError
+from stages.params import number, text
+
+COLUMNS = ("file", "label", "group", "split", "genre")
+SPLITS = ("train", "test")
+
+# Beside the names of libsndfile's formats
+_EXTENSIONS = {"aif", "aifc", "bwf", "iff", "mp1", "mp2", "mpga", "oga", "opus", "snd", "sph", "wave"}
+_TASK_SECONDS = 240  # of audio in one task, so that hours-long files do not have to fit into memory
+_SKIP_FRAMES = 1 << 18
+_EXACT_SEEK = {"FLOAT", "DOUBLE", "ULAW", "ALAW"}  # beside PCM_*; in Vorbis libsndfile was seen to miss
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file, or a run of its pieces.
+
+    file : str, path below the folder
+    first, pieces : int, which pieces, from 0
+    length : int, samples in a piece, or None where the file is one clip
+    label, group, split, genre : str
+    """
+
+    file: str
+    first: int
+    pieces: int
+    length: int | None
+    label: str
+    group: str
+    split: str
+    genre: str
+
+
+@dataclass(frozen=True)
+class Folder(Corpus):
+    """All audio below a folder, with an optional table of labels, groups and splits."""
+
+    path: str = text(nullable=True)
+    labels: str = text(nullable=True)
+    clip_seconds: float = number(0.01, 86_400, nullable=True)
+
+    name = "folder"
+    licence = (
+        "Audio of whoever runs this: its rights and terms are theirs to know; sharing this cache shares the audio."
+    )
+
+    def recordings(self):
+        """Files sorted by path, long ones in runs of pieces. Reads headers, and those only to count pieces.
+
+        Raises
+        ------
+        UserError
+            If the path or the table is unusable, or nothing below the path is audio.
+        """
+        root = self._root()
+        files = _audio_files(root)
+        rows = _table(Path(self.labels).expanduser(), files, root) if self.labels else {}
+        recordings = []
+        for file in files:
+            row = rows.get(file, {})
+            described = {
+                "label": row.get("label", ""),
+                "group": row.get("group") or file,
+                "split": row.get("split", ""),
+                "genre": row.get("genre", ""),
+            }
+            recordings.extend(Recording(file, *run, **described) for run in self._runs(root / file))
+        if rows:
+            splits_by_group([r.group for r in recordings], [r.split for r in recordings], where=f" in {self.labels}")
+        return recordings
+
+    def _root(self):
+        if self.path is None:
+            raise UserError(
+                "corpus.folder.path is null; name the folder that holds your audio: "
+                "dvc exp run -S corpus.name=folder -S corpus.folder.path=/my/audio"
+            )
+        root = Path(self.path).expanduser()
+        if not root.is_dir():
+            what = "is a file" if root.is_file() else "does not exist"
+            raise UserError(f"corpus.folder.path is {self.path!r}, which {what}; name a folder that holds audio files")
+        return root
+
+    def _runs(self, path):
+        """(first piece, pieces, samples in a piece) of every run that a file is read in."""
+        if self.clip_seconds is None:
+            return [(0, 1, None)]
+        header = _header(path)
+        length = max(round(self.clip_seconds * header.samplerate), 1) if header else None
+        if header is None or header.frames <= length:
+            return [(0, 1, None)]
+        pieces = header.frames // length
+        together = max(int(_TASK_SECONDS / self.clip_seconds), 1)
+        return [(first, min(together, pieces - first), length) for first in range(0, pieces, together)]
+
+    def clips(self, recording):
+        """The clips of one file, or of one run of its pieces; those that cannot be used say why."""
+        clips = []
+        for piece, (audio, sample_rate, problem) in enumerate(_read(self._root(), recording), recording.first + 1):
+            problem = problem or unusable(audio)
+            clips.append(
+                Clip(
+                    clip=recording.file if self.clip_seconds is None else f"{recording.file}#{piece}",
+                    group=recording.group,
+                    audio=None if problem else audio,
+                    sample_rate=sample_rate,
+                    label=recording.label,
+                    genre=recording.genre,
+                    split=recording.split,
+                    problem=problem,
+                )
+            )
+        return clips
+
+    def dtype(self, recordings):
+        headers = filter(None, (_header(self._root() / file) for file in _files(recordings)))
+        return "int16" if all(header.subtype == "PCM_16" for header in headers) else "float32"
+
+    def extent(self, recordings):
+        root, samples = self._root(), 0
+        for recording in recordings:
+            header = _header(root / recording.file)
+            if header:
+                frames = header.frames if recording.length is None else recording.pieces * recording.length
+                samples += frames * header.channels
+        return sum(recording.pieces for recording in recordings), samples
+
+    def identity(self, recordings):
+        files = _files(recordings)
+        paths = [self._root() / file for file in files]
+        hashes = remembered_sha256(paths)
+        return {
+            "files": [[file, _size(path), sha256] for file, path, sha256 in zip(files, paths, hashes, strict=True)],
+            "labels": provenance.file_sha256(Path(self.labels).expanduser()) if self.labels else None,
+        }
+
+
+def _files(recordings):
+    return list(dict.fromkeys(recording.file for recording in recordings))
+
+
+def _size(path):
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+# ------------------------------------------------------------------------------------------------------------- listing
+
+
+def _audio_files(root):
+    """Paths below `root` of all files with an extension of audio, sorted; nothing hidden, links followed once."""
+    known = _extensions()
+    files, others = [], Counter()
+    for path in _walk(root):
+        extension = PurePosixPath(path).suffix.lower()
+        if extension[1:] in known:
+            files.append(path)
+        else:
+            others[extension or "no extension"] += 1
+    if not files:
+        seen = ", ".join(f"{count} with {extension}" for extension, count in others.most_common(5))
+        raise UserError(
+            f"no audio files below {root} ({f'other files: {seen}' if seen else 'it is empty'}); "
+            f"convert them to WAV or FLAC, or name another folder in corpus.folder.path"
+        )
+    odd = [path for path in files if not _writable_as_text(path)]
+    if odd:
+        raise UserError(
+            f"{len(odd)} file names below {root} hold control characters or are not valid UTF-8, "
+            f"the first is {odd[0]!r}; rename them"
+        )
+    return sorted(files)
+
+
+def _walk(root):
+    """Paths of all files below `root`, relative to it; hidden ones left out, linked folders entered once."""
+
+    def fail(error):
+        raise UserError(f"{error.filename} cannot be listed ({error.strerror}); change its permissions") from error
+
+    entered = set()
+    for folder, inner, names in os.walk(root, followlinks=True, onerror=fail):
+        stat = os.stat(folder)
+        if (stat.st_dev, stat.st_ino) in entered:
+            inner.clear()
+            continue
+        entered.add((stat.st_dev, stat.st_ino))
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        for name in names:
+            if not name.startswith("."):
+                yield Path(folder, name).relative_to(root).as_posix()
+
+
+@functools.cache
+def _extensions():
+    """Extensions, without the dot, of what libsndfile reads by itself (raw files lack a header)."""
+    import soundfile
+
+    return frozenset(name.lower() for name in soundfile.available_formats()) - {"raw"} | _EXTENSIONS
+
+
+def _writable_as_text(path):
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return all(ord(character) >= 32 and ord(character) != 127 for character in path)
+
+
+def _table(path, files, root):
+    """Rows of the table of labels, by file.
+
+    Raises
+    ------
+    UserError
+        If it is missing or not CSV, lacks the column file, has unknown columns, names a file twice or one that is not
+        there, or has a split that is neither train nor test.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            lines = list(csv.reader(handle, strict=True))
+    except OSError as error:
+        raise UserError(f"corpus.folder.labels: {path} cannot be read ({error.strerror}); correct the path") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"corpus.folder.labels: {path} is not CSV in UTF-8 ({error}); save it as such") from error
+    columns = [name.strip() for name in lines[0]] if lines else []
+    _check_columns(columns, path)
+    rows, twice = {}, []
+    for number_, line in enumerate(lines[1:], 2):
+        if not any(cell.strip() for cell in line):
+            continue
+        if len(line) != len(columns):
+            raise UserError(
+                f"{path}, row {number_}, has {len(line)} cells and the header {len(columns)}; "
+                f"give every row as many, and quote those with commas"
+            )
+        row = dict(zip(columns, line, strict=True))
+        file = PurePosixPath(row.pop("file").strip()).as_posix()
+        row = {name: cell.strip() for name, cell in row.items()}
+        if row.get("split", "") not in ("", *SPLITS):
+            raise UserError(
+                f"{path}, row {number_}: split is {row['split']!r}; it must be train, test, or empty to leave it open"
+            )
+        if file in rows:
+            twice.append(file)
+        rows[file] = row
+    if twice:
+        raise UserError(f"{path} names {_first_few(twice)} more than once; keep one row per file")
+    strangers = sorted(set(rows) - set(files))
+    if strangers:
+        raise UserError(
+            f"{path} names {_first_few(strangers)}, not found among the {len(files)} audio files below {root}; "
+            f"write paths relative to that folder, with extension, or drop the rows"
+        )
+    return rows
+
+
+def _check_columns(columns, path):
+    if "file" not in columns:
+        raise UserError(
+            f"{path} has no column file (its columns: {', '.join(columns) or 'none'}); add one with each file's path "
+            f"relative to corpus.folder.path"
+        )
+    unknown = [name for name in columns if name not in COLUMNS]
+    if unknown:
+        raise UserError(f"{path} has unknown columns {', '.join(map(repr, unknown))}; known: {', '.join(COLUMNS)}")
+    if len(set(columns)) < len(columns):
+        raise UserError(f"{path} has a column twice: {', '.join(columns)}; keep one of each")
+
+
+def _first_few(files):
+    files = list(dict.fromkeys(files))
+    shown = ", ".join(files[:5])
+    return shown if len(files) == 1 else f"{len(files)} files ({shown}{', ...' if len(files) > 5 else ''})"
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def _header(path):
+    """soundfile's info of a file, or None where its header cannot be read."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return _header_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.cache
+def _header_of(path, size, changed):
+    import soundfile
+
+    try:
+        return soundfile.info(path)
+    except soundfile.SoundFileError:
+        return None
+
+
+def _read(root, recording):
+    """(audio or None, sample rate or 0, problem or "") of every piece of a recording that the file really holds.
+
+    Headers of MP3 files may only estimate the length, so the last pieces may turn out not to be there.
+    """
+    import soundfile
+
+    read, sample_rate, length = 0, 0, recording.length
+    try:
+        with soundfile.SoundFile(root / recording.file) as file:
+            sample_rate = file.samplerate
+            dtype = "int16" if file.subtype == "PCM_16" else "float32"
+            _skip(file, recording.first * (length or 0))
+            while read < recording.pieces:
+                audio = file.read(length or -1, dtype=dtype, always_2d=True).T
+                if length and audio.shape[1] < length and recording.first + read > 0:
+                    return
+                yield audio, sample_rate, ""
+                read += 1
+    except (soundfile.SoundFileError, OSError) as error:
+        reason = getattr(error, "error_string", str(error)).removeprefix("Error :").strip(" .")
+        for _ in range(recording.pieces - read):
+            yield None, sample_rate, f"cannot be read: {reason}"
+
+
+def _skip(file, frames):
+    """Move on by so many frames: by seeking where that is exact, else by decoding what comes before."""
+    if file.subtype in _EXACT_SEEK or file.subtype.startswith("PCM_"):
+        file.seek(frames)
+        return
+    while frames > 0:
+        skipped = len(file.read(min(frames, _SKIP_FRAMES), dtype="float32", always_2d=True))
+        if skipped == 0:
+            return
+        frames -= skipped

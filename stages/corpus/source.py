@@ -1,0 +1,34 @@
+"""Stage ``source``: ``python -m stages.corpus.source``.
+
+Runs every time, as the first of all: checks the whole of params.yaml, and writes paths.SOURCE, which says what the
+corpus is made from (its options, and the content of its files by their hashes). The file stays as it is when nothing
+changed, so what follows it is not run again.
+"""
+
+import json
+from dataclasses import asdict
+
+from stages import paths, store
+from stages.errors import command
+from stages.params import load
+
+
+@command
+def main():
+    describe(load().corpus)
+
+
+def describe(corpus):
+    """Write paths.SOURCE for stages.params.CorpusParams `corpus`, unless it says the same already."""
+    source = corpus.source
+    recordings = source.recordings()
+    content = {"corpus": corpus.name, "options": asdict(source), "identity": source.identity(recordings)}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if paths.SOURCE.is_file() and paths.SOURCE.read_text(encoding="utf-8") == text:
+        return
+    with store.replacing(paths.SOURCE) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

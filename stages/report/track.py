@@ -1,0 +1,323 @@
+"""Stage ``track``: shows in MLflow what the files say. The only module that knows MLflow.
+
+Conventions
+-----------
+One parent run stands for one state of the repository (a DVC experiment, or a dvc.lock), one child for every encoder x
+perturbation. Runs are an upsert: found by the tag ``earshift.key``, left alone where ``earshift.digest`` says that they
+show what the files say, deleted and logged again where they do not, or where a kill left them half written. The digest
+is the last thing that a run gets. So running this twice changes nothing, and deleting the store and running it again
+rebuilds it for the current state.
+
+Runs go to the server that MLFLOW_TRACKING_URI names, else to mlflow.db and mlartifacts/ under $DVC_ROOT: the
+experiment queue works in a temporary folder, and what is written there is lost. A new database is breakable when two
+processes make it at once, so one process at a time works here, and the database takes its name when it is whole.
+
+``dvc repro`` runs this stage every time. Importing MLflow takes seconds, so a local database is first read with
+sqlite3, and where it already shows everything, MLflow is never imported.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import sqlite3
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from stages import paths
+from stages.errors import UserError, command
+from stages.report import records, results
+
+EXPERIMENT = "earshift"
+KEY, DIGEST = "earshift.key", "earshift.digest"
+_PARENT_TAG, _COMMIT_TAG = "mlflow.parentRunId", "mlflow.source.git.commit"
+_LOCK_SECONDS = 600  # longest wait for another process that logs
+_BATCH = 500  # MLflow takes at most 1000 metrics at once
+
+# What MLflow would do on its own and a pipeline's last stage should not: phone home, chat, or retry for minutes.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where runs go.
+
+    root : pathlib.Path, the repository, also from within the experiment queue
+    uri : str
+    database : pathlib.Path or None where a server keeps the runs
+    """
+
+    root: Path
+    uri: str
+    database: Path | None
+
+    @property
+    def artifacts(self):
+        """Where artifacts go, or None where the server decides."""
+        return (self.root / "mlartifacts").as_uri() if self.database else None
+
+
+def _without_password(text):
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+def store():
+    """The :class:`Store` that the environment asks for."""
+    root = Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    if not re.fullmatch(r"sqlite:///[^?]+", uri):
+        return Store(root, uri, None)
+    database = root / uri.removeprefix("sqlite:///")  # a relative path would be one in the queue's temporary folder
+    return Store(root, f"sqlite:///{database}", database)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run that the store holds under a key."""
+
+    run: str
+    start: int
+    finished: bool
+    tags: dict
+
+    @property
+    def pair(self):
+        return self.tags.get("encoder", ""), self.tags.get("perturbation", "")
+
+
+def compare(wanted, found):
+    """Which runs may stay.
+
+    Parameters
+    ----------
+    wanted : list of stages.report.records.Record, the parent first
+    found : list of Found
+
+    Returns
+    -------
+    kept : dict of pair to run id, runs that show what they should
+    wrong : list of run ids, half written, outdated, orphaned or double
+    """
+    digests = {record.pair: record.digest for record in wanted}
+    kept, wrong = {}, []
+    for run in sorted(found, key=lambda run: (run.pair != records.PARENT, run.start, run.run)):
+        whole = run.finished and run.pair in digests and run.tags.get(DIGEST) == digests[run.pair]
+        at_home = run.pair == records.PARENT or run.tags.get(_PARENT_TAG) == kept.get(records.PARENT, "")
+        if whole and at_home and run.pair not in kept:
+            kept[run.pair] = run.run
+        else:
+            wrong.append(run.run)
+    return kept, wrong
+
+
+def peek(database, key):
+    """Runs under `key` in a local database, read without MLflow.
+
+    Returns
+    -------
+    list of Found, or None where the database cannot tell (missing, empty, being written)
+
+    Raises
+    ------
+    UserError
+        If the file is no database; MLflow would try to open it for minutes.
+    """
+    query = """
+        SELECT r.run_uuid, r.start_time, r.status, t.key, t.value FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid
+        WHERE r.lifecycle_stage = 'active'
+        AND r.run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)
+    """
+    try:
+        address = f"file:{quote(str(database))}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=1)) as connection:
+            rows = connection.execute(query, (KEY, key)).fetchall()
+    except sqlite3.OperationalError:
+        return None
+    except sqlite3.DatabaseError as error:
+        raise UserError(
+            f"{database} is not an MLflow database ({error}); move it away and run `python -m stages.report.track`"
+        ) from error
+    tags = {}
+    for run, start, status, name, value in rows:
+        tags.setdefault((run, start or 0, status == "FINISHED"), {})[name] = value
+    return [Found(*run, tags=of_run) for run, of_run in tags.items()]
+
+
+# ------------------------------------------------------------------------------------------------------- with MLflow
+
+
+def upsert(where, wanted, *, key, experiment, lock):
+    """Make the store show `wanted`, and nothing else under `key`.
+
+    Parameters
+    ----------
+    where : Store
+    wanted : list of stages.report.records.Record, the parent first
+    key : str, see :func:`stages.report.records.key`
+    experiment : str, the DVC experiment, "" outside of one
+    lock : str, hash of dvc.lock
+
+    Returns
+    -------
+    int
+        Number of child runs that were logged.
+
+    Raises
+    ------
+    UserError
+        If the store cannot be reached or written.
+    """
+    import filelock
+
+    guard = where.root / ".dvc" / "tmp" / "earshift-mlflow.lock"
+    try:
+        guard.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(guard, timeout=_LOCK_SECONDS):
+            return _upsert(where, wanted, key, experiment, lock)
+    except _trouble() as error:
+        reason = _without_password(" ".join(str(error).split()))[:200]
+        raise UserError(
+            f"MLflow at {_without_password(where.uri)} cannot be used ({reason}). The results are safe in {paths.METRICS}/ and "
+            f"{paths.PLOTS}/; when it answers again, catch up with `python -m stages.report.track`"
+        ) from error
+
+
+def _trouble():
+    """What can go wrong with a store; named in a function, as naming it imports MLflow."""
+    from alembic.util.exc import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, CommandError, OSError
+
+
+def _upsert(where, wanted, key, experiment, lock):
+    if where.database and not where.database.exists():
+        _create(where.database)
+    client = _client(where.uri)
+    home = _experiment_id(client, where.artifacts)
+    kept, wrong = compare(wanted, _find(client, home, key))
+    for run in wrong:
+        client.delete_run(run)
+    commit = _commit()
+    state = experiment or f"{commit[:7] or 'no commit'} {lock[:7]}"
+    missing = [record for record in wanted if record.pair not in kept]
+    for record in missing:
+        tags = {**record.tags, KEY: key, "dvc.experiment": experiment, "dvc.lock": lock, _COMMIT_TAG: commit}
+        if record.pair == records.PARENT:
+            name = state
+        else:
+            name = " / ".join(record.pair)
+            tags[_PARENT_TAG] = kept[records.PARENT]
+        kept[record.pair] = _log(client, home, record, name, {tag: text for tag, text in tags.items() if text})
+    return sum(record.pair != records.PARENT for record in missing)
+
+
+def _client(uri):
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def _create(database):
+    """A new database, made under another name, so that a kill leaves none that is half made."""
+    new = database.with_name(f".{database.name}.new")
+    new.unlink(missing_ok=True)
+    _client(f"sqlite:///{new}").search_experiments(max_results=1)
+    os.replace(new, database)
+
+
+def _experiment_id(client, artifacts):
+    """The experiment's id; made where it is missing, brought back where somebody deleted it."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        try:
+            return client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+        except MlflowException:  # on a server somebody else may have been quicker
+            found = client.get_experiment_by_name(EXPERIMENT)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return found.experiment_id
+
+
+def _find(client, home, key):
+    """Runs under `key`, as :func:`peek` finds them."""
+    found, page = [], None
+    while True:
+        runs = client.search_runs([home], f"tags.`{KEY}` = '{key}'", max_results=1000, page_token=page)
+        found += [Found(r.info.run_id, r.info.start_time, r.info.status == "FINISHED", r.data.tags) for r in runs]
+        page = runs.token
+        if not page:
+            return found
+
+
+def _log(client, home, record, name, tags):
+    """Write one run; the digest, written last, says that it is whole."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+    run = client.create_run(home, run_name=name, tags=tags).info.run_id
+    client.log_batch(run, params=[Param(*param) for param in record.params.items()])
+    # The time of a metric is fixed: a curve's axis is its step, and logging again gives the same run
+    metrics = [Metric(metric, value, timestamp=0, step=step) for metric, value, step in record.metrics]
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run, metrics=metrics[start : start + _BATCH])
+    dataset = Dataset(record.dataset["name"], record.dataset["digest"], "local",
+                      f'{{"uri": "{record.dataset["source"]}"}}')  # fmt: skip
+    client.log_inputs(run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "analysis")])])
+    for folder, path in record.files:
+        client.log_artifact(run, str(path), folder or None)
+    if record.grid:
+        client.log_dict(run, record.grid, "grid.json")
+    client.set_terminated(run)
+    client.set_tag(run, DIGEST, record.digest)
+    return run
+
+
+def _commit():
+    """The checked-out commit, "" where there is none."""
+    try:
+        run = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
+    return run.stdout.strip() if run.returncode == 0 else ""
+
+
+@command
+def main():
+    """Bring MLflow up to date with the files."""
+    content = results.document()
+    stages = records.locked_stages(content)
+    wanted = records.records(content, stages)
+    experiment, lock = os.environ.get("DVC_EXP_NAME", ""), records.lock_sha256(stages)
+    key = records.key(experiment, lock)
+    where = store()
+    kept, wrong = compare(wanted, (peek(where.database, key) or []) if where.database else [])
+    created = 0
+    if wrong or len(kept) < len(wanted):
+        created = upsert(where, wanted, key=key, experiment=experiment, lock=lock)
+    seen = "`make ui` shows them" if where.database else f"see {_without_password(where.uri)}"
+    print(
+        f"MLflow experiment {EXPERIMENT}, {experiment or f'state {lock[:7]}'}: "
+        f"{created} child runs created, {len(wanted) - 1 - created} unchanged; {seen}"
+    )
+
+
+if __name__ == "__main__":
+    main()

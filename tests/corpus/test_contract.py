@@ -1,0 +1,104 @@
+"""What every corpus found by the scan must keep, as params.yaml configures it and with what it needs to be small."""
+
+import dataclasses
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stages import params, scan
+from stages.corpus.base import Clip, Corpus
+
+CORPORA = scan.plugins("corpus")
+CONFIGURED = params.read()["corpus"]
+HEAVY = {"pandas", "sklearn", "scipy", "soundfile", "pyloudnorm", "tinysoundfont", "pretty_midi", "torch", "librosa"}
+
+
+@pytest.fixture(params=sorted(CORPORA))
+def corpus(request, mixed):
+    name = request.param
+    assert name in CONFIGURED, f"params.yaml has no section corpus.{name}"
+    small = {"general_midi": {"pieces": 1, "excerpts": 2, "clip_seconds": 0.5}, "folder": {"path": str(mixed)}}
+    return params.build(CORPORA[name], CONFIGURED[name] | small.get(name, {}), f"corpus.{name}")
+
+
+@pytest.fixture
+def some(corpus):
+    """Some of its recordings, from the first to the last."""
+    recordings = corpus.recordings()
+    return recordings[:: max(len(recordings) // 6, 1)]
+
+
+def test_says_what_it_is(corpus):
+    assert isinstance(corpus, Corpus) and type(corpus).__doc__
+    assert corpus.name == type(corpus).name and corpus.licence and "\n" not in corpus.licence
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        corpus.name = "other"
+
+
+def test_every_option_has_a_rule_and_no_default(corpus):
+    for option in dataclasses.fields(corpus):
+        assert callable(option.metadata["check"])
+        assert option.default is dataclasses.MISSING and option.default_factory is dataclasses.MISSING
+
+
+def test_travels_to_workers(corpus, some):
+    assert pickle.loads(pickle.dumps(corpus)) == corpus
+    assert pickle.loads(pickle.dumps(some)) == some
+
+
+def test_lists_the_same_again(corpus):
+    recordings = corpus.recordings()
+    assert recordings and recordings == corpus.recordings()
+
+
+def test_clips_are_as_promised(corpus, some):
+    for recording in some:
+        clips = corpus.clips(recording)
+        assert clips
+        for clip in clips:
+            assert isinstance(clip, Clip) and clip.problem == "" and clip.split in ("", "train", "test")
+            assert all(isinstance(word, str) for word in (clip.clip, clip.group, clip.label, clip.genre))
+            assert clip.clip and clip.group and isinstance(clip.sample_rate, int) and clip.sample_rate > 0
+            assert clip.audio.ndim == 2 and clip.audio.shape[0] < clip.audio.shape[1]
+            assert clip.audio.dtype in (np.int16, np.float32)
+            assert np.isfinite(clip.audio).all() and clip.audio.any()
+
+
+def test_clips_are_the_same_again(corpus, some):
+    for recording in some:
+        for one, other in zip(corpus.clips(recording), corpus.clips(recording), strict=True):
+            np.testing.assert_array_equal(one.audio, other.audio, strict=True)
+            assert dataclasses.replace(one, audio=None) == dataclasses.replace(other, audio=None)
+
+
+def test_names_are_unique_and_groups_hold_a_recording_together(corpus):
+    clips = [clip for recording in corpus.recordings() for clip in corpus.clips(recording)]
+    assert len({clip.clip for clip in clips}) == len(clips)
+
+
+def test_extent_and_type_are_those_of_the_clips(corpus):
+    recordings = corpus.recordings()
+    clips = [clip for recording in recordings for clip in corpus.clips(recording)]
+    assert corpus.extent(recordings) == (len(clips), sum(clip.audio.size for clip in clips))
+    sixteen_bit = all(clip.audio.dtype == np.int16 for clip in clips)
+    assert corpus.dtype(recordings) == ("int16" if sixteen_bit else "float32")
+
+
+def test_identity_is_plain_and_stable(corpus, workspace):
+    recordings = corpus.recordings()
+    identity = corpus.identity(recordings)
+    assert json.loads(json.dumps(identity, allow_nan=False)) == identity == corpus.identity(recordings)
+
+
+def test_imports_nothing_heavy():
+    """The first stage of every run lists the corpus, so it has to start quickly."""
+    program = (
+        "import sys; from stages import scan, params; import stages.corpus.source; scan.plugins('corpus'); "
+        f"print(*sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""

@@ -1,0 +1,309 @@
+"""MLflow shows what the files say: once, whole, wherever the pipeline runs."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from results_on_disk import dump, write_pair, write_params
+
+from stages.errors import UserError
+from stages.report import records, track
+
+REPOSITORY = Path(__file__).parents[2]
+PAIRS = [("mfcc", "gain"), ("mfcc", "reverb"), ("musicnn", "gain"), ("musicnn", "reverb")]
+
+
+def client(root):
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+
+
+def runs(root, filter_string=""):
+    api = client(root)
+    return api.search_runs([api.get_experiment_by_name("earshift").experiment_id], filter_string)
+
+
+def process(root, *, code=None, **environment):
+    """Run the stage as DVC would, or `code` instead."""
+    arguments = ["-c", code] if code else ["-m", "stages.report.track"]
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+    )  # fmt: skip
+
+
+def finished(started):
+    out, err = started.communicate(timeout=120)
+    assert started.returncode == 0, err
+    return out
+
+
+def state(root):
+    """All rows that a run of `track` could change."""
+    with sqlite3.connect(root / "mlflow.db") as database:
+        return {
+            name: sorted(map(repr, database.execute(f"SELECT * FROM {name}")))
+            for name in ("experiments", "runs", "tags", "params", "metrics", "inputs", "datasets")
+        }
+
+
+def test_everything_is_shown(world, capsys, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "louder")
+    track.main()
+    assert "louder: 4 child runs created, 0 unchanged; `make ui`" in capsys.readouterr().out
+    api = client(world)
+    (parent,) = runs(world, "tags.encoder IS NULL") if False else [r for r in runs(world) if r.info.run_name == "louder"]
+    children = runs(world, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert {r.info.run_name for r in children} == {" / ".join(pair) for pair in PAIRS}
+    assert all(r.info.status == "FINISHED" for r in [parent, *children])
+    for run in [parent, *children]:
+        tags = run.data.tags
+        assert tags["corpus"] == "general_midi" and tags["fidelity"] == "corrected"
+        assert tags["dvc.experiment"] == "louder" and len(tags["dvc.lock"]) == 64
+        (used,) = run.inputs.dataset_inputs
+        assert (used.dataset.name, used.dataset.digest) == ("general_midi", "01234567")
+        assert json.loads(used.dataset.source) == {"uri": "data/corpus/clips.csv"}
+    assert not (world / "mlruns").exists()
+
+    (child,) = runs(world, "tags.encoder = 'musicnn' and tags.perturbation = 'gain'")
+    assert child.data.metrics["cca.global.heldout"] == 0.5 and child.data.metrics["svd.effective_rank"] == 5.25
+    assert child.data.params["encoder.model"] == "MSD_musicnn"
+    spectrum = api.get_metric_history(child.info.run_id, "svd.spectrum")
+    assert sorted(m.step for m in spectrum) == list(range(1, 25)) and {m.timestamp for m in spectrum} == {0}
+    by_step = {m.step: m.value for m in spectrum}
+    assert by_step[1] == 1 and by_step[5] == pytest.approx(0.367879)
+
+    def artifacts(run, folder=None):
+        found = api.list_artifacts(run.info.run_id, folder)
+        return {f.path for f in found if not f.is_dir}.union(*(artifacts(run, f.path) for f in found if f.is_dir))
+
+    assert artifacts(parent) == {
+        "figures/headline.png", "figures/headline.svg", "summary.json", "params.yaml", "dvc.lock"
+    }  # fmt: skip
+    assert artifacts(child) == {
+        "grid.json", "metrics/cca/gain.json", "metrics/svd/gain.json", "plots/cca/scatter.csv",
+        "plots/cca/samplewise_r2.csv", "plots/svd/spectrum.csv",
+    }  # fmt: skip
+    grid = json.loads(Path(api.download_artifacts(child.info.run_id, "grid.json")).read_text())
+    assert grid["values"][0] == "-40" and grid["unit"] == "dB"
+
+
+def test_twice_changes_nothing(world, capsys):
+    track.main()
+    before = state(world)
+    capsys.readouterr()
+    track.main()
+    assert "0 child runs created, 4 unchanged" in capsys.readouterr().out
+    assert state(world) == before
+    wanted, key, lock = now()
+    assert track.upsert(track.store(), wanted, key=key, experiment="", lock=lock) == 0, "the long way round, too"
+    assert state(world) == before
+
+
+def now():
+    from stages.report import results
+
+    content = results.document()
+    stages = records.locked_stages(content)
+    lock = records.lock_sha256(stages)
+    return records.records(content, stages), records.key("", lock), lock
+
+
+def test_nothing_to_do_needs_no_mlflow(world):
+    track.main()
+    code = (
+        "import sys; from stages.report import track; track.main();"
+        "print({'mlflow', 'sqlalchemy', 'pandas', 'matplotlib', 'filelock'} & set(sys.modules))"
+    )
+    line, modules = finished(process(world, code=code)).splitlines()
+    assert "0 child runs created, 4 unchanged" in line and modules == "set()"
+
+
+def test_a_deleted_store_is_rebuilt(world):
+    assert "4 child runs created" in finished(process(world))
+    shown = {r.info.run_name: (r.data.metrics, r.data.params) for r in runs(world)}
+    other = world / "other"
+    shutil.copytree(world, other, ignore=shutil.ignore_patterns("mlflow.db", "mlartifacts", ".dvc", "other"))
+    (world / "mlflow.db").unlink()
+    shutil.rmtree(world / "mlartifacts")
+    (world / ".mlflow.db.new").write_bytes(b"left by a kill while the database was made")
+    assert "4 child runs created, 0 unchanged" in finished(process(world))
+    shutil.copy(world / "mlflow.db", other)  # MLflow keeps the deleted file open in this process
+    assert {r.info.run_name: (r.data.metrics, r.data.params) for r in runs(other)} == shown and len(shown) == 5
+
+
+def test_a_half_written_run_is_repaired(world, monkeypatch, capsys):
+    from mlflow.tracking import MlflowClient
+
+    calls, whole = Counter(), MlflowClient.log_inputs
+
+    def dies(self, *arguments, **options):
+        calls["log"] += 1
+        if calls["log"] == 3:  # the parent and one child are whole
+            raise KeyboardInterrupt
+        return whole(self, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_inputs", dies)
+        with pytest.raises(SystemExit):
+            track.main()
+    assert sorted(r.info.status for r in runs(world)) == ["FINISHED", "FINISHED", "RUNNING"]
+    kept = {r.info.run_id for r in runs(world) if r.info.status == "FINISHED"}
+    capsys.readouterr()
+    track.main()
+    assert "3 child runs created, 1 unchanged" in capsys.readouterr().out
+    after = runs(world)
+    assert len(after) == 5 and kept < {r.info.run_id for r in after}
+    assert all(r.info.status == "FINISHED" and track.DIGEST in r.data.tags for r in after)
+
+
+def test_one_that_ended_without_its_digest_is_repaired(world, capsys):
+    track.main()
+    (victim,) = runs(world, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
+    client(world).delete_tag(victim.info.run_id, track.DIGEST)
+    track.main()
+    assert "1 child runs created, 3 unchanged" in capsys.readouterr().out
+    assert len(runs(world)) == 5 and victim.info.run_id not in {r.info.run_id for r in runs(world)}
+
+
+def test_a_changed_number_replaces_its_child_alone(world, capsys):
+    track.main()
+    before = {r.info.run_name: r.info.run_id for r in runs(world)}
+    write_pair(world, "mfcc", "gain", 0.3)
+    track.main()
+    assert "1 child runs created, 3 unchanged" in capsys.readouterr().out
+    after = {r.info.run_name: r.info.run_id for r in runs(world)}
+    assert {name for name in after if after[name] != before[name]} == {"mfcc / gain"}
+    assert runs(world, "metrics.`cca.global.heldout` = 0.3")
+
+
+def test_a_deleted_parent_comes_back_with_its_children(world):
+    track.main()
+    (parent,) = [r for r in runs(world) if "encoder" not in r.data.tags]
+    client(world).delete_run(parent.info.run_id)
+    track.main()
+    (again,) = [r for r in runs(world) if "encoder" not in r.data.tags]
+    assert {r.data.tags.get("mlflow.parentRunId") for r in runs(world) if r is not again} - {None} == {again.info.run_id}
+    assert len(runs(world)) == 5
+
+
+def test_a_deleted_experiment_comes_back(world):
+    track.main()
+    api = client(world)
+    api.delete_experiment(api.get_experiment_by_name("earshift").experiment_id)
+    track.main()
+    assert api.get_experiment_by_name("earshift").lifecycle_stage == "active" and len(runs(world)) == 5
+
+
+def test_only_the_selection_is_shown(world):
+    dump(world / "metrics/cca/yamnet/gain.json", {"stale": True})
+    write_params(world, ("musicnn",), ("gain",))
+    track.main()
+    assert {r.info.run_name for r in runs(world)} > {"musicnn / gain"} and len(runs(world)) == 2
+
+
+def test_eight_at_once_on_a_fresh_store(world):
+    """Unguarded, eight processes break a new SQLite store for good (none of them succeeds)."""
+    write_params(world, ("mfcc",), ("gain",))
+    names = ["one", "two", "three", "four"] * 2
+    outputs = [finished(started) for started in [process(world, DVC_EXP_NAME=name) for name in names]]
+    assert Counter("1 child runs created" in out for out in outputs) == {True: 4, False: 4}
+    assert Counter(r.info.run_name for r in runs(world)) == {
+        "one": 1, "two": 1, "three": 1, "four": 1, "mfcc / gain": 4
+    }  # fmt: skip
+    assert len({r.data.tags["mlflow.parentRunId"] for r in runs(world, "tags.encoder = 'mfcc'")}) == 4
+
+
+def test_the_experiment_queue_logs_to_the_parent_repository(world):
+    """The queue works in a temporary copy that it deletes; DVC_ROOT names the repository."""
+    temporary = world / ".dvc/tmp/exps/standalone/tmp1"
+    shutil.copytree(world, temporary, ignore=shutil.ignore_patterns(".dvc"))
+    finished(process(temporary, DVC_ROOT=str(world), DVC_EXP_NAME="queued"))
+    assert not list(temporary.glob("ml*"))
+    shutil.rmtree(temporary)
+    assert {r.info.run_name for r in runs(world)} == {"queued", *(" / ".join(p) for p in PAIRS)}
+    (child,) = runs(world, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
+    assert Path(client(world).download_artifacts(child.info.run_id, "metrics/cca/gain.json")).is_relative_to(world)
+
+
+def test_commit_and_lock_name_a_state_without_an_experiment(world):
+    for command in (["init", "-q"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]):
+        subprocess.run(["git", *command], check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    track.main()
+    (parent,) = [r for r in runs(world) if "encoder" not in r.data.tags]
+    assert parent.info.run_name == f"{commit[:7]} {parent.data.tags['dvc.lock'][:7]}"
+    assert parent.data.tags["mlflow.source.git.commit"] == commit
+    before = state(world)
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "y"], check=True)
+    track.main()
+    assert state(world) == before, "the same results under a later commit are the same run"
+
+
+def test_a_server_that_does_not_answer(world, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(SystemExit) as exit:
+        track.main()
+    message = exit.value.code
+    assert message.startswith("earshift: MLflow at http://127.0.0.1:9 cannot be used")
+    assert "safe in metrics/" in message and "`python -m stages.report.track`" in message
+    assert "secret" not in message and "\n" not in message
+    assert not (world / "mlflow.db").exists()
+
+
+def test_a_file_that_is_no_database(world):
+    (world / "mlflow.db").write_text("not a database at all, " * 100)
+    with pytest.raises(SystemExit, match="mlflow.db is not an MLflow database .*; move it away"):
+        track.main()
+
+
+def test_a_folder_that_cannot_be_written(world, monkeypatch):
+    (world / ".dvc").write_text("a file where a folder belongs")
+    with pytest.raises(SystemExit, match="cannot be used .*safe in metrics/"):
+        track.main()
+
+
+@pytest.mark.parametrize("uri, database", [
+    ("", "mlflow.db"), ("sqlite:///runs.db", "runs.db"), ("http://127.0.0.1:5000", None),
+    ("postgresql://me:pw@host/db", None),
+])  # fmt: skip
+def test_where_runs_go(world, monkeypatch, uri, database):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("DVC_ROOT", str(world / "root"))
+    where = track.store()
+    assert where.database == (database and world / "root" / database)
+    assert where.artifacts == (database and (world / "root/mlartifacts").as_uri())
+
+
+def test_compare_drops_doubles_orphans_and_strangers(world):
+    wanted, _, _ = now()
+    parent, child = wanted[:2]
+
+    def found(name, record, start=0, finished=True, **tags):
+        own = {track.DIGEST: record.digest, "mlflow.parentRunId": "p", **record.tags, **tags}
+        return track.Found(name, start, finished, own)
+
+    runs = [
+        found("late", child, 9), found("c", child, 5), found("p", parent, 3), found("running", wanted[2], finished=False),
+        found("orphan", wanted[3], **{"mlflow.parentRunId": "gone"}), found("stranger", child, encoder="clap"),
+    ]  # fmt: skip
+    kept, wrong = track.compare(wanted, runs)
+    assert kept == {parent.pair: "p", child.pair: "c"}
+    assert set(wrong) == {"late", "running", "orphan", "stranger"}
+
+
+def test_peek_cannot_tell(world):
+    assert track.peek(world / "none.db", "key") is None
+    (world / "empty.db").touch()
+    assert track.peek(world / "empty.db", "key") is None
+    (world / "text.db").write_text("x" * 2000)
+    with pytest.raises(UserError, match="text.db is not an MLflow database"):
+        track.peek(world / "text.db", "key")
