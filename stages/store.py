@@ -29,7 +29,7 @@ import numpy as np
 from stages import paths
 from stages.errors import UserError
 
-_CHUNK = 1 << 18  # samples per HDF5 chunk: about a clip, so that reading one clip touches few
+_CHUNK = 1 << 16  # samples per HDF5 chunk: a clip touches few, and none is read again when the next one is appended
 _INT16_SCALE = 32768.0
 
 

@@ -56,7 +56,7 @@ class Corpus:
         raise NotImplementedError
 
     def dtype(self, recordings):
-        """"int16" where every clip comes from 16-bit audio, else "float32"."""
+        """ "int16" where every clip comes from 16-bit audio, else "float32"."""
         raise NotImplementedError
 
     def extent(self, recordings):

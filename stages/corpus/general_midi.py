@@ -99,7 +99,7 @@ class GeneralMidi(Corpus):
         )
 
     def _dealt(self, options, piece, key):
-        """The option that falls to a piece when all are shuffled and dealt round after round: each comes equally often."""
+        """The option that falls to a piece when all are shuffled and dealt, round after round: each equally often."""
         turn, place = divmod(piece, len(options))
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(1, *key, turn)))
         return options[rng.permutation(len(options))[place]]
@@ -239,7 +239,8 @@ def checked_soundfont():
     found = provenance.file_sha256(path)
     if found != SOUNDFONT_SHA256:
         raise UserError(
-            f"the soundfont {path} has sha256 {found}, expected {SOUNDFONT_SHA256}: it is damaged or another version; {fix}"
+            f"the soundfont {path} has sha256 {found}, expected {SOUNDFONT_SHA256}: "
+            f"it is damaged or another version; {fix}"
         )
     return path
 

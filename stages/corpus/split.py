@@ -74,21 +74,26 @@ def splits_by_group(groups, splits, *, where=""):
 
 
 def _first_fold(labels, groups, split):
-    """Whether each clip is in the test fold: all False where there are fewer than two groups."""
-    folds = min(split.folds, len(set(groups)))
+    """Whether each clip is in the test fold: all False where there are fewer than two groups.
+
+    Where every label has fewer groups than ``split.folds``, there are as many folds as the commonest label has groups,
+    so that it is on both sides; where each has but one, labels are left out of it.
+    """
+    by_label = {}
+    for label, group in zip(labels, groups, strict=True):
+        by_label.setdefault(label, set()).add(group)
+    most = max(map(len, by_label.values()), default=0)
+    if most < 2:
+        labels, most = np.zeros(len(labels)), len(set(groups))
+    folds = min(split.folds, most)
     if folds < 2:
         return np.zeros(len(groups), dtype=bool)
     from sklearn.model_selection import StratifiedGroupKFold
 
-    _, counts = np.unique(labels, return_counts=True)
-    if counts.max() < folds:  # no label has a clip for every fold, so there is nothing to stratify by
-        labels = np.zeros(len(labels))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=split.seed)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")  # rare labels are the user's data
-        parts = [test for _, test in splitter.split(labels, labels, groups)]
-    # Very unequal groups can leave a fold empty; the first one that is a part of the whole is taken
-    test = next(part for part in parts if 0 < len(part) < len(labels))
+        warnings.simplefilter("ignore", UserWarning)  # that labels are rare, or many, is how the user's data are
+        _, test = next(splitter.split(labels, labels, groups))
     in_test = np.zeros(len(labels), dtype=bool)
     in_test[test] = True
     return in_test

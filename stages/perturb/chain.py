@@ -42,7 +42,7 @@ def chain(perturbation, value, *, reverb_tail, wav_round_trip, clip):
         if clip:
             audio = np.clip(audio, np.float32(-1), np.float32(1))
         if wav_round_trip:
-            audio = pedalboard_write(audio).astype(np.float32) / _INT16
+            audio = pedalboard_write(audio) / _INT16
         return audio
 
     return process
@@ -59,11 +59,12 @@ def pedalboard_read(integers):
 
 
 def pedalboard_write(audio):
-    """The integers that pedalboard's AudioFile writes to a 16-bit file.
+    """The integers that pedalboard's AudioFile writes to a 16-bit file, as float32.
 
-    Full scale and beyond saturate at the ends of 32 bits; the lower 16 bits are dropped. Without the ``clip`` switch
-    nothing else stands between an effect and the file, so this one cuts too, as a file must.
+    It scales full scale to 2**31 - 1, rounds, saturates and drops the lower 16 bits; dividing by 2**16 first and taking
+    the floor is the same. A file cuts what lies beyond full scale whether the ``clip`` switch is on or not.
     """
-    words = np.rint(np.clip(audio.astype(np.float64), -1, 1) * (2**31 - 1)).astype(np.int64)
-    words[audio <= -1] = -(2**31)
-    return (words >> 16).astype(np.int16)
+    words = np.clip(audio, np.float32(-1), np.float32(1)).astype(np.float64)
+    words *= (2**31 - 1) / 2**16
+    words += 0.5 / 2**16
+    return np.floor(words, out=words).astype(np.float32)

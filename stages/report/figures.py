@@ -96,10 +96,10 @@ def cca_scatter(content, instrument):
         colour, _ = style.encoder_look(encoder, content["encoders"])
         strengths, texts = _values(table)
         space = 0.5 / max(len(texts) - 1, 1)
-        for split, tone, side in (("train", style.shade(colour, 0.62), -0.28), ("test", style.shade(colour, -0.35), 0.28)):
+        for split, tone, side in (("train", 0.62, -0.28), ("test", -0.35, 0.28)):
             chosen = points[points["split"] == split]
-            axes.scatter(chosen["strength"] + side * space, chosen["projection"], s=5, color=tone, linewidths=0,
-                         rasterized=True)  # fmt: skip
+            axes.scatter(chosen["strength"] + side * space, chosen["projection"], s=5, linewidths=0,
+                         color=style.shade(colour, tone), rasterized=True)  # fmt: skip
         r2 = numbers["instruments"].get(drawn, {}).get("global") or numbers["global"]
         axes.set_title(f"R² published {_two(r2['published'])}, held-out {_two(r2['heldout'])}")
         style.value_axis(axes, strengths, texts, style.axis_label(perturbation, numbers["unit"]))
@@ -107,8 +107,8 @@ def cca_scatter(content, instrument):
     note = "" if drawn == instrument else f"\n(the corpus has no {instrument}, which figures.instrument names)"
     made.suptitle(f"{drawn or 'all clips'}: projections of clips on the global CCA direction{note}")
     made.supylabel("projection (embedding units)", fontsize=8)
-    _legend(made, [("train clips, light: the direction was fitted on them", style.shade(style.INK, 0.62)),
-                   ("test clips, dark", style.INK)])
+    light = style.shade(style.INK, 0.62)
+    _legend(made, [("train clips, light: the direction was fitted on them", light), ("test clips, dark", style.INK)])
     return made
 
 
@@ -131,7 +131,8 @@ def samplewise_r2(content):
         colour, _ = style.encoder_look(encoder, content["encoders"])
         published, heldout = shares[(encoder, perturbation), "published"], shares[(encoder, perturbation), "heldout"]
         axes.stairs(published, edges, fill=True, facecolor=style.FAINT, edgecolor=style.MUTED, linewidth=0.8)
-        axes.stairs(heldout, edges, fill=True, facecolor=(*style.shade(colour, 0), 0.55), edgecolor=colour, linewidth=0.8)
+        glass = (*style.shade(colour, 0), 0.55)
+        axes.stairs(heldout, edges, fill=True, facecolor=glass, edgecolor=colour, linewidth=0.8)
         highest = int(np.argmax(published))
         if published[highest] > top:  # nearly always: the published value is 1 by construction
             axes.annotate(f"published: {published[highest]:.0f} % \N{UPWARDS ARROW}", (edges[highest], top), (-3, -2),
@@ -232,9 +233,9 @@ def headline_table(numbers):
     """One row per pair: encoder, perturbation, heldout_r2, low, high, null_p95."""
     import pandas as pd
 
-    columns = {"heldout_r2": "heldout_r2", "low": "heldout_r2_low", "high": "heldout_r2_high", "null_p95": "null_r2_p95"}
     return pd.DataFrame([
-        {"encoder": e, "perturbation": p, **{column: n.get(name) for column, name in columns.items()}}
+        {"encoder": e, "perturbation": p, "heldout_r2": n.get("heldout_r2"), "low": n.get("heldout_r2_low"),
+         "high": n.get("heldout_r2_high"), "null_p95": n.get("null_r2_p95")}
         for e, of_encoder in numbers.items() for p, n in of_encoder.items()
     ])  # fmt: skip
 

@@ -72,9 +72,7 @@ def locked_stages(content):
         raise UserError(f"{paths.LOCK} is broken; restore it (git checkout {paths.LOCK}) or run `dvc repro`") from error
     selected = results.run(content)
     unused = _items(content["encoders"], content["perturbations"]) - _items(selected.encoders, selected.perturbations)
-    return {
-        name: entry for name, entry in stages.items() if name != "track" and name.partition("@")[2] not in unused
-    }
+    return {name: entry for name, entry in stages.items() if name != "track" and name.partition("@")[2] not in unused}
 
 
 def _items(encoders, perturbations):

@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-Sizes are in inches. An encoder has one colour in all figures: its place among the encoders that params.yaml configures,
-selected or not, so that it keeps it when the selection changes. Colours are Okabe and Ito's, told apart under all common
-colour blindness and in print. Equal numbers give equal bytes: no date, no version, no user's matplotlibrc.
+Sizes are in inches. An encoder has one colour in all figures, by its place among the encoders that params.yaml
+configures, selected or not, so that it keeps it when the selection changes. Colours are Okabe and Ito's, told apart
+under all common colour blindness. Equal numbers give equal bytes: no date, no version, no user's matplotlibrc.
 """
 
 import contextlib

@@ -72,7 +72,7 @@ _HEAD = (
 )
 _READING = (
     "Held-out R2 above the null's p95: recordings the direction was not fitted on move along it as strength grows.",
-    "Sample-wise published R2 is 1 by construction, with fewer values than dimensions: look at held-out against null.",
+    "Sample-wise published R2 is 1 by construction (fewer values than dimensions): look at held-out against null.",
     "",
     f"Plots: {paths.FIGURES}/   Numbers: {paths.SUMMARY}   Compare runs in MLflow: make ui",
 )

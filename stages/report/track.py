@@ -179,6 +179,7 @@ def upsert(where, wanted, *, key, experiment, lock):
     """
     import filelock
 
+    _prepare()
     guard = where.root / ".dvc" / "tmp" / "earshift-mlflow.lock"
     try:
         guard.parent.mkdir(parents=True, exist_ok=True)
@@ -186,14 +187,17 @@ def upsert(where, wanted, *, key, experiment, lock):
             return _upsert(where, wanted, key, experiment, lock)
     except _trouble() as error:
         reason = _without_password(" ".join(str(error).split()))[:200]
+        fix = (
+            f"mend it, or move {where.database} away to start a new one" if where.database else "when it answers again"
+        )
         raise UserError(
-            f"MLflow at {_without_password(where.uri)} cannot be used ({reason}). The results are safe in {paths.METRICS}/ and "
-            f"{paths.PLOTS}/; when it answers again, catch up with `python -m stages.report.track`"
+            f"MLflow at {_without_password(where.uri)} cannot be used ({reason}). The results are safe in "
+            f"{paths.METRICS}/ and {paths.PLOTS}/; {fix}, and catch up with `python -m stages.report.track`"
         ) from error
 
 
 def _trouble():
-    """What can go wrong with a store; named in a function, as naming it imports MLflow."""
+    """What can go wrong with a store."""
     from alembic.util.exc import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -223,10 +227,16 @@ def _upsert(where, wanted, key, experiment, lock):
     return sum(record.pair != records.PARENT for record in missing)
 
 
-def _client(uri):
+def _prepare():
+    """Import MLflow, quietly; before the lock, so that processes that wait for each other do not import in turn."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.tracking  # noqa: F401
+
+
+def _client(uri):
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(uri)

@@ -230,7 +230,7 @@ def score_of(code, style, seconds, *, seed=3):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("code", INSTRUMENTS)
 def test_scores_are_playable(code, style):
-    """Keys in the instrument's range, no note without length, no pause beyond two bars, no double in the accompaniment."""
+    """Keys in the instrument's range, no note without length, no pause beyond two bars, no double beside it."""
     for seed in range(5):
         piece = score_of(code, style, 8.0, seed=seed)
         low, high = next(iter(INSTRUMENTS[code].programs.values()))

@@ -76,6 +76,20 @@ def test_round_trip_lowers_every_negative_sample_by_one():
     np.testing.assert_array_equal(pedalboard_write(pedalboard_read(integers)), expected)
 
 
+def test_written_integers_are_pedalboards(tmp_path, rng):
+    """Every 16-bit step and its neighbours in float32, full scale and beyond, and a million random samples."""
+    steps = np.arange(-32768, 32769, dtype=np.float32) / np.float32(32768)
+    audio = np.concatenate([
+        steps, np.nextafter(steps, np.float32(2)), np.nextafter(steps, np.float32(-2)),
+        np.float32([0.5, -0.5, 1.5, -1.5, 1, -1, 0.99999994, -0.99999994]),
+        rng.uniform(-1.2, 1.2, 500_000).astype(np.float32), rng.normal(0, 1e-4, 500_000).astype(np.float32),
+    ])  # fmt: skip
+    path = str(tmp_path / "x.wav")
+    with AudioFile(path, "w", RATE, 1) as file:
+        file.write(audio[None])
+    np.testing.assert_array_equal(pedalboard_write(audio), soundfile.read(path, dtype="int16")[0])
+
+
 def test_tail_runs_into_the_next_clip_only_with_its_switch(rng):
     loud = rng.normal(0, 0.3, (2, RATE)).astype(np.float32)
     silent = np.zeros_like(loud)

@@ -1,9 +1,13 @@
 """Where the tests of the report room work."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
-from results_on_disk import write_results
+
+sys.path.insert(0, str(Path(__file__).parent))  # for results_on_disk, however pytest imports these modules
+from results_on_disk import write_results  # noqa: E402
 
 
 @pytest.fixture

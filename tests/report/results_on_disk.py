@@ -87,8 +87,8 @@ def write_pair(root, encoder, perturbation, heldout, clips=12, rng=None):
     head = {"encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder]}
     strength = np.linspace(0, 1, len(values))
     instruments = {
-        name: {"global": r2(0.75, heldout), "samplewise": r2(1.0, 0.375), "train_clips": clips, "test_clips": clips // 2,
-               "rows": clips * len(values)}
+        name: {"global": r2(0.75, heldout), "samplewise": r2(1.0, 0.375), "train_clips": clips,
+               "test_clips": clips // 2, "rows": clips * len(values)}
         for name in INSTRUMENTS
     }  # fmt: skip
     dump(root / f"metrics/cca/{encoder}/{perturbation}.json", {

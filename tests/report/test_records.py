@@ -38,7 +38,7 @@ def test_metrics_of_a_pair(world):
         "cca.heldout.cello": 0.25, "cca.heldout.flute": 0.25, "cca.heldout.voice": 0.25
     }  # fmt: skip
     assert flat["svd.effective_rank"] == 5.25 and flat["svd.rank_at_energy"] == 5
-    assert list(steps["svd.spectrum"]) == list(steps["svd.originals_spectrum"]) == list(range(1, 25)), "step is the rank"
+    assert list(steps["svd.spectrum"]) == list(steps["svd.originals_spectrum"]) == list(range(1, 25))
     assert steps["svd.spectrum"][1] == 1 and steps["svd.spectrum"][2] == pytest.approx(0.778801)
 
 
@@ -119,7 +119,7 @@ def test_the_key_tells_experiments_apart(world):
 def test_the_digest_follows_what_is_shown(world):
     before = {r.pair: r.digest for r in made()}
     path = world / "params.yaml"
-    path.write_text(path.read_text().replace("workers: auto", "workers: 3  # all I have"))
+    path.write_text(path.read_text().replace("workers: auto", "workers: 3") + "# all I have\n")
     assert {r.pair: r.digest for r in made()} == before
     write_pair(world, "mfcc", "gain", 0.3)
     after = {r.pair: r.digest for r in made()}

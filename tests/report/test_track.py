@@ -59,7 +59,7 @@ def test_everything_is_shown(world, capsys, monkeypatch):
     track.main()
     assert "louder: 4 child runs created, 0 unchanged; `make ui`" in capsys.readouterr().out
     api = client(world)
-    (parent,) = runs(world, "tags.encoder IS NULL") if False else [r for r in runs(world) if r.info.run_name == "louder"]
+    (parent,) = runs(world, "attributes.run_name = 'louder'")
     children = runs(world, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     assert {r.info.run_name for r in children} == {" / ".join(pair) for pair in PAIRS}
     assert all(r.info.status == "FINISHED" for r in [parent, *children])
@@ -127,7 +127,7 @@ def test_nothing_to_do_needs_no_mlflow(world):
 
 
 def test_a_deleted_store_is_rebuilt(world):
-    assert "4 child runs created" in finished(process(world))
+    track.main()
     shown = {r.info.run_name: (r.data.metrics, r.data.params) for r in runs(world)}
     other = world / "other"
     shutil.copytree(world, other, ignore=shutil.ignore_patterns("mlflow.db", "mlartifacts", ".dvc", "other"))
@@ -190,7 +190,7 @@ def test_a_deleted_parent_comes_back_with_its_children(world):
     client(world).delete_run(parent.info.run_id)
     track.main()
     (again,) = [r for r in runs(world) if "encoder" not in r.data.tags]
-    assert {r.data.tags.get("mlflow.parentRunId") for r in runs(world) if r is not again} - {None} == {again.info.run_id}
+    assert {r.data.tags["mlflow.parentRunId"] for r in runs(world, "tags.encoder LIKE '%'")} == {again.info.run_id}
     assert len(runs(world)) == 5
 
 
@@ -230,19 +230,20 @@ def test_the_experiment_queue_logs_to_the_parent_repository(world):
     shutil.rmtree(temporary)
     assert {r.info.run_name for r in runs(world)} == {"queued", *(" / ".join(p) for p in PAIRS)}
     (child,) = runs(world, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
-    assert Path(client(world).download_artifacts(child.info.run_id, "metrics/cca/gain.json")).is_relative_to(world)
+    assert (world / "mlartifacts" / child.info.run_id / "artifacts/metrics/cca/gain.json").exists()
 
 
 def test_commit_and_lock_name_a_state_without_an_experiment(world):
-    for command in (["init", "-q"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]):
-        subprocess.run(["git", *command], check=True)
+    commit_something = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(commit_something, check=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     track.main()
     (parent,) = [r for r in runs(world) if "encoder" not in r.data.tags]
     assert parent.info.run_name == f"{commit[:7]} {parent.data.tags['dvc.lock'][:7]}"
     assert parent.data.tags["mlflow.source.git.commit"] == commit
     before = state(world)
-    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "y"], check=True)
+    subprocess.run(commit_something, check=True)
     track.main()
     assert state(world) == before, "the same results under a later commit are the same run"
 
@@ -257,6 +258,14 @@ def test_a_server_that_does_not_answer(world, monkeypatch):
     assert "safe in metrics/" in message and "`python -m stages.report.track`" in message
     assert "secret" not in message and "\n" not in message
     assert not (world / "mlflow.db").exists()
+
+
+def test_a_database_that_was_left_half_made(world):
+    with sqlite3.connect(world / "mlflow.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        database.execute("INSERT INTO alembic_version VALUES ('84291f40a231')")
+    with pytest.raises(SystemExit, match="cannot be used .* or move .*mlflow.db away to start a new one"):
+        track.main()
 
 
 def test_a_file_that_is_no_database(world):
@@ -292,8 +301,9 @@ def test_compare_drops_doubles_orphans_and_strangers(world):
         return track.Found(name, start, finished, own)
 
     runs = [
-        found("late", child, 9), found("c", child, 5), found("p", parent, 3), found("running", wanted[2], finished=False),
-        found("orphan", wanted[3], **{"mlflow.parentRunId": "gone"}), found("stranger", child, encoder="clap"),
+        found("late", child, 9), found("c", child, 5), found("p", parent, 3),
+        found("running", wanted[2], finished=False), found("orphan", wanted[3], **{"mlflow.parentRunId": "gone"}),
+        found("stranger", child, encoder="clap"),
     ]  # fmt: skip
     kept, wrong = track.compare(wanted, runs)
     assert kept == {parent.pair: "p", child.pair: "c"}

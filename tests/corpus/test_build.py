@@ -1,0 +1,243 @@
+"""The stages source and corpus: what they write, that it is the same everywhere, whole or not at all, and messages."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from stages import paths, store
+from stages.corpus import build as build_module
+from stages.corpus.build import build
+from stages.corpus.source import describe
+from stages.errors import UserError
+
+SMALL = {
+    "corpus.general_midi.pieces": 2,
+    "corpus.general_midi.excerpts": 1,
+    "corpus.general_midi.clip_seconds": 0.5,
+    "compute.workers": 1,
+}
+
+
+@pytest.fixture
+def of_folder(edited, mixed):
+    """Parameters that name the folder of mixed audio."""
+
+    def make(path=mixed, **changes):
+        return edited({"corpus.name": "folder", "corpus.folder.path": str(path), "compute.workers": 1} | changes)
+
+    return make
+
+
+def content(folder=paths.CORPUS):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_general_midi_is_packed_and_indexed(edited, capsys):
+    params = edited(SMALL)
+    build(params)
+    clips = store.read_clips()
+    columns = "clip group label genre split seconds channels sample_rate valid problem sha256"
+    assert list(clips.columns) == columns.split()
+    assert len(clips) == 22 and clips.valid.all() and set(clips.problem) == {""}
+    assert list(clips.group) == [f"{i:04d}" for i in range(1, 23)] and clips.label.nunique() == 11
+    with store.AudioReader(paths.AUDIO) as reader:
+        assert len(reader) == 22
+        for row, (audio, rate) in zip(clips.itertuples(), reader, strict=True):
+            stored = np.round(audio * 32768).astype(np.int16)
+            assert hashlib.sha256(stored.tobytes()).hexdigest() == row.sha256
+            assert (audio.shape[0], rate) == (row.channels, row.sample_rate) == (2, 44100)
+            assert audio.shape[1] / rate == row.seconds == 0.5
+    train, test, unused = (int((clips.split == word).sum()) for word in ("train", "test", "unused"))
+    assert train == 11 and test + unused == 11 and test > 0
+    assert capsys.readouterr().out.startswith(
+        f"corpus: 22 clips in 22 groups, 11 labels, 11 s; train 11, test {test}, unused {unused}; "
+    )
+    assert "GPL-2" in (paths.CORPUS / "LICENCE.txt").read_text()
+
+
+def test_same_bytes_with_one_worker_and_with_two(edited):
+    build(edited(SMALL))
+    alone = content()
+    shutil.rmtree(paths.CORPUS)
+    build(edited(SMALL | {"compute.workers": 2}))
+    assert content() == alone and set(alone) == {"audio.h5", "clips.csv", "LICENCE.txt"}
+    build(edited(SMALL))  # over what is there
+    assert content() == alone
+
+
+def test_a_folder_of_everything(of_folder, mixed, capsys):
+    build(of_folder())
+    clips = store.read_clips()
+    assert len(clips) == 11 and set(clips.label) == {""} and {"train", "test"} == set(clips.split)
+    with store.AudioReader(paths.AUDIO) as reader:
+        for row, (audio, rate) in zip(clips.itertuples(), reader, strict=True):
+            expected, expected_rate = soundfile.read(mixed / row.clip, dtype="float32", always_2d=True)
+            np.testing.assert_array_equal(audio, expected.T)
+            assert rate == expected_rate == row.sample_rate and row.channels == len(audio)
+            assert hashlib.sha256(expected.T.tobytes()).hexdigest() == row.sha256
+    assert " in 11 groups, no labels, " in capsys.readouterr().out
+
+
+def test_a_folder_of_16_bit_files_is_packed_as_such(of_folder, tmp_path, write):
+    write(tmp_path / "sixteen" / "a.wav", channels=2)
+    write(tmp_path / "sixteen" / "b.flac", rate=16000)
+    build(of_folder(tmp_path / "sixteen"))
+    written, _ = soundfile.read(tmp_path / "sixteen" / "a.wav", dtype="int16")
+    clips = store.read_clips()
+    assert hashlib.sha256(written.T.tobytes()).hexdigest() == clips.sha256[0]
+    with store.AudioReader(paths.AUDIO) as reader:
+        np.testing.assert_array_equal(reader[0][0] * 32768, written.T)
+
+
+def test_a_single_group_has_no_test_clips_and_says_so(of_folder, tmp_path, write, capsys):
+    write(tmp_path / "one" / "a.wav", seconds=2)
+    build(of_folder(tmp_path / "one", **{"corpus.folder.clip_seconds": 0.5}))
+    assert list(store.read_clips().split) == ["train"] * 4
+    assert "corpus: no test clips, as all are of one group or given as train" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------------------------------ bad clips
+
+
+@pytest.fixture
+def partly_bad(mixed):
+    for i in range(6):
+        (mixed / f"bad{i}.wav").write_bytes(b"not audio")
+    soundfile.write(mixed / "zeros.wav", np.zeros(800), 8000)
+    return mixed
+
+
+def test_bad_clips_are_an_error(of_folder, partly_bad):
+    with pytest.raises(UserError) as error:
+        build(of_folder())
+    message = str(error.value)
+    assert message.startswith(
+        "7 of 18 clips cannot be used: bad0.wav (cannot be read: Format not recognised); bad1.wav"
+    )
+    assert "bad4.wav" in message and "bad5.wav" not in message and message.count("\n") == 0
+    assert message.endswith("; .... Mend or remove them, or go on without them: corpus.on_bad_clip: skip")
+    assert not list(paths.CORPUS.iterdir())
+
+
+def test_bad_clips_are_skipped_and_marked(of_folder, partly_bad, capsys):
+    build(of_folder(**{"corpus.on_bad_clip": "skip"}))
+    clips = store.read_clips()
+    bad = clips[~clips.valid]
+    assert len(clips) == 18 and list(bad["clip"]) == [f"bad{i}.wav" for i in range(6)] + ["zeros.wav"]
+    assert set(bad.split) == {"unused"} and (bad.problem != "").all() and set(bad.seconds) == {0}
+    assert bad.problem.iloc[-1] == "silent: no sample above -90 dB of full scale"
+    with store.AudioReader(paths.AUDIO) as reader:
+        assert len(reader) == 18
+        assert {reader[i][0].shape for i in bad.index} == {(1, 0)}
+        assert all(reader[i][0].size for i in clips.index[clips.valid])
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("corpus: 7 of 18 clips cannot be used and are marked invalid: bad0.wav (cannot be read")
+    assert "zeros.wav (silent" in out[0] and len(out) == 2
+
+
+def test_nothing_but_bad_clips(of_folder, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.wav").write_bytes(b"not audio")
+    with pytest.raises(UserError, match=r"none of the 1 clips can be used: a.wav \(cannot be read: .*\); mend them"):
+        build(of_folder(tmp_path / "bad", **{"corpus.on_bad_clip": "skip"}))
+    assert not paths.CLIPS.exists() and not paths.AUDIO.exists()
+
+
+# -------------------------------------------------------------------------------------------------- whole or not at all
+
+
+def test_a_disk_that_is_too_small(edited, monkeypatch):
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2_000_000))
+    build(edited(SMALL))  # 22 clips of 0.5 s stereo: 1.94 MB
+    with pytest.raises(
+        UserError, match="data/corpus needs 0.00 GiB and its disk has 0.00 GiB left; free some space, or"
+    ):
+        build(edited(SMALL | {"corpus.general_midi.clip_seconds": 0.6}))
+
+
+def test_a_failed_build_leaves_no_half_corpus(edited, monkeypatch):
+    build(edited(SMALL))
+
+    def fail(*arguments):
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(build_module, "_table", fail)
+    with pytest.raises(RuntimeError):
+        build(edited(SMALL | {"corpus.general_midi.seed": 1}))
+    assert not paths.CLIPS.exists() and not list(paths.CORPUS.glob(".*"))
+    monkeypatch.undo()
+
+
+def test_leftovers_of_a_killed_run_are_removed(edited):
+    paths.CORPUS.mkdir(parents=True)
+    (paths.CORPUS / ".audio.h5.123.tmp").write_bytes(b"half")
+    build(edited(SMALL))
+    assert not list(paths.CORPUS.glob(".*"))
+
+
+# --------------------------------------------------------------------------------------------------------------- source
+
+
+def test_source_says_what_the_corpus_is_made_from(edited):
+    describe(edited(SMALL).corpus)
+    source = store.read_json(paths.SOURCE)
+    assert source["corpus"] == "general_midi" and source["options"]["pieces"] == 2
+    # sha256sum of the soundfont
+    assert source["identity"]["soundfont"] == "82475b91a76de15cb28a104707d3247ba932e228bada3f47bba63c6b31aaf7a1"
+    assert set(source["identity"]["packages"]) == {"numpy", "pyloudnorm", "tinysoundfont"}
+
+
+def test_source_is_left_alone_until_something_changes(of_folder, mixed):
+    describe(of_folder().corpus)
+    os.utime(paths.SOURCE, (1, 1))
+    before = paths.SOURCE.read_bytes()
+    describe(of_folder().corpus)
+    assert paths.SOURCE.stat().st_mtime == 1 and paths.SOURCE.read_bytes() == before
+    (mixed / "new.wav").write_bytes((mixed / "a b" / "clip 0.wav").read_bytes())
+    describe(of_folder().corpus)
+    assert paths.SOURCE.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"svd.energy": 2}, "earshift: svd.energy is 2; it must be a number from"),
+        ({"corpus.name": "folder"}, "earshift: corpus.folder.path is null; name the folder"),
+    ],
+)
+def test_the_gate_stops_with_one_line(workspace, edited, changes, message):
+    from ruamel.yaml import YAML
+
+    document = YAML(typ="safe").load(paths.PARAMS.read_text())
+    for key, value in changes.items():
+        section, name = key.split(".")
+        document[section][name] = value
+    with open(paths.PARAMS, "w") as file:
+        YAML(typ="safe").dump(document, file)
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(store.__file__))}
+    run = subprocess.run(
+        [sys.executable, "-m", "stages.corpus.source"], capture_output=True, text=True, env=environment
+    )
+    assert run.returncode == 1 and run.stderr.startswith(message) and run.stderr.count("\n") == 1
+    assert not paths.SOURCE.exists()
+
+
+def test_the_gate_is_quick(workspace):
+    """It runs on every dvc repro. Processor time, so that a busy machine does not fail it; 0.25 s where written."""
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(store.__file__))}
+    command = [sys.executable, "-m", "stages.corpus.source"]
+    spent = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run(command, check=True, env=environment)
+        after = os.times()
+        spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert min(spent) < 1.0
+    assert paths.SOURCE.exists()
