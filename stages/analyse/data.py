@@ -102,8 +102,8 @@ def load(encoder, perturbation):
         found = step.features.shape[1], step.attributes.get("value"), step.attributes.get("growth")
         if found != (dim, value, growth or found[2]) or found[2] not in _GROWTH:
             raise UserError(
-                f"{path} holds vectors of length {found[0]} for value {found[1]}, growth {found[2]}, beside an original "
-                f"of length {dim} and values of growth {growth}; delete {path.parent} and run `dvc repro`"
+                f"{path} holds vectors of length {found[0]}, value {found[1]} and growth {found[2]}; its original has "
+                f"length {dim}, other values have growth {growth}. Delete {path.parent} and run `dvc repro`"
             )
         growth, unit = found[2], step.attributes.get("unit", "")
         usable &= step.valid

@@ -8,7 +8,7 @@ Intervals resample or delete whole groups (recordings), never single clips: clip
 
 - :func:`average_ranks`, :func:`spearman`, :func:`signed_square`
 - :func:`shuffled`: strengths for a null
-- :func:`group_bootstrap`, :func:`resampled_spearman`, :func:`percentile_interval`
+- :func:`group_bootstrap`, :func:`resampled_spearman`, :func:`bootstrap_interval`
 - :func:`effective_rank`, :func:`rank_at_energy`, :func:`jackknife_blocks`, :func:`jackknife_interval`
 """
 
@@ -190,13 +190,30 @@ def resampled_spearman(projections, strengths):
     return correlation
 
 
-def percentile_interval(draws, confidence):
-    """Both ends of the percentile interval of bootstrap draws, NaN draws left out; (None, None) without any."""
+def bootstrap_interval(estimate, draws, confidence, *, bounds):
+    """Percentile interval of bootstrap draws, shifted so that their mean is the estimate.
+
+    A resample repeats groups, and clips agree with their own copies. A correlation over clips is therefore higher on
+    resamples than on the data, with few groups so much that the estimate lies outside the plain percentiles; the spread
+    of the draws is what they tell.
+
+    Parameters
+    ----------
+    estimate : float
+    draws : float [shape=(resamples,)] or None; NaN draws are left out
+    confidence : float
+    bounds : (float, float), of anything that is estimated
+
+    Returns
+    -------
+    (float, float), or (None, None) without draws
+    """
     draws = None if draws is None else draws[np.isfinite(draws)]
     if draws is None or len(draws) == 0:
         return None, None
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    ends = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]) - draws.mean() + estimate
+    low, high = np.clip(ends, *bounds).tolist()
+    return low, high
 
 
 # ------------------------------------------------------------------------------------------------------------- spectra

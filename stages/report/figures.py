@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-Panels stand perturbations down, encoders across. R2 is a squared Spearman correlation. Strength grows to the right and
-is marked with the perturbation's values in their unit. Writes plots/figures/NAME.png and .svg, and for ``dvc plots``
-plots/headline.csv and plots/spectra.csv in long form.
+Panels stand perturbations down, encoders across. R2 is a squared Spearman correlation, the held-out one with the sign
+of the correlation. Strength grows to the right and is marked with the perturbation's values in their unit. Writes
+plots/figures/NAME.png and .svg, and for ``dvc plots`` plots/headline.csv and plots/spectra.csv in long form.
 
 - :func:`headline`: held-out R2 with interval and null of every pair
 - :func:`cca_scatter`: one instrument's clips along the global direction (after the study's CCA figure)
@@ -26,7 +26,7 @@ SPECTRA_TABLE = paths.PLOTS / "spectra.csv"
 _BINS = 20  # as in the study's histograms
 _NARROWEST = 7.5  # inches; titles and legends need them however few panels there are
 _MINUS = "\N{MINUS SIGN}"
-_OVERALL = "all"  # spectrum.csv's name for all instruments together
+_OVERALL = "all"  # the tables' name for all instruments together, and for the clips of a corpus without labels
 
 
 def headline(content, numbers):
@@ -63,7 +63,7 @@ def headline(content, numbers):
         axes.axvline(edge, color=style.FAINT, linewidth=0.6)
     axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.02)
     axes.set_xlabel("perturbation")
-    axes.set_ylabel("held-out R² (0 to 1)")
+    axes.set_ylabel("held-out R² (signed, at most 1)")
     axes.grid(axis="y")
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: labels[i].startswith("null"))  # the encoders first
@@ -105,7 +105,9 @@ def cca_scatter(content, instrument):
         style.value_axis(axes, strengths, texts, style.axis_label(perturbation, numbers["unit"]))
         axes.grid(axis="y")
     note = "" if drawn == instrument else f"\n(the corpus has no {instrument}, which figures.instrument names)"
-    made.suptitle(f"{drawn or 'all clips'}: projections of clips on the global CCA direction{note}")
+    made.suptitle(
+        f"{'all clips' if drawn == _OVERALL else drawn}: projections of clips on the global CCA direction{note}"
+    )
     made.supylabel("projection (embedding units)", fontsize=8)
     light = style.shade(style.INK, 0.62)
     _legend(made, [("train clips, light: the direction was fitted on them", light), ("test clips, dark", style.INK)])
@@ -137,8 +139,7 @@ def samplewise_r2(content):
         if published[highest] > top:  # nearly always: the published value is 1 by construction
             axes.annotate(f"published: {published[highest]:.0f} % \N{UPWARDS ARROW}", (edges[highest], top), (-3, -2),
                           textcoords="offset points", ha="right", va="top", fontsize=7)  # fmt: skip
-        median = tables[encoder, perturbation]["heldout"].median()
-        axes.set_title(f"{perturbation}: held-out median {_two(median)}")
+        axes.set_title(f"{perturbation}: held-out mean {_two(tables[encoder, perturbation]['heldout'].mean())}")
         axes.set_xlim(edges[0], 1)
         axes.set_ylim(0, top)
         axes.grid(axis="y")
@@ -284,9 +285,8 @@ def _shares(values, edges):
 
 
 def _text_values(path):
-    """A table whose ``value`` and ``instrument`` are text ("" where a corpus has no labels)."""
-    table = results.table(path, dtype={"value": str, "instrument": str})
-    return table.fillna({name: "" for name in ("instrument",) if name in table})
+    """A table whose ``value`` and ``instrument`` stay text as written, an instrument called NA included."""
+    return results.table(path, converters={"value": str, "instrument": str})
 
 
 def _values(table):
@@ -296,8 +296,9 @@ def _values(table):
 
 
 def _overall_spectrum(encoder, perturbation):
-    table = results.table(paths.plots("svd", encoder, perturbation) / "spectrum.csv", dtype={"instrument": str})
-    return table.loc[table["instrument"] == _OVERALL, ["rank", "directions", "null", "originals"]]
+    table = _text_values(paths.plots("svd", encoder, perturbation) / "spectrum.csv")
+    table = table[table["instrument"] == _OVERALL].drop_duplicates("rank")
+    return table[["rank", "directions", "null", "originals"]]
 
 
 def _two(number):

@@ -2,9 +2,10 @@
 
 Conventions
 -----------
-R2 is a squared Spearman correlation, 0 to 1. ``heldout`` was fitted on some recordings and scored on others, ``null``
-is the same procedure with the strengths shuffled within clips, ``published`` is the studies' own in-sample value.
-Numbers that could not be computed are left out of summary.json and shown as "-".
+R2 is a squared Spearman correlation. ``heldout`` was fitted on some recordings and scored on others and keeps the sign
+of the correlation, so that noise averages 0; ``null`` is the same procedure with the strengths shuffled within clips,
+``published`` is the studies' own in-sample value. Numbers that could not be computed are left out of summary.json and
+shown as "-".
 
 ``python -m stages.report.summary`` writes the file, ``--show`` prints the table and writes nothing.
 """
@@ -58,7 +59,7 @@ def summary(content):
 def table(content):
     """The final table and how to read it, as text of at most :data:`WIDTH` columns."""
     rows = [_row(encoder, perturbation) for encoder, perturbation in results.pairs(content)]
-    limit = max(len(name) for row in rows for name in row[:2])
+    limit = max(len(name) for row in [*_HEAD, *rows] for name in row[:2])
     lines = _aligned(rows, limit)
     while max(map(len, lines)) > WIDTH and limit > 8:
         limit -= 1
@@ -80,9 +81,13 @@ _READING = (
 
 def _aligned(rows, limit):
     """Head and rows as lines, columns aligned, names of more than `limit` letters cut."""
-    cut = [tuple(n if len(n) <= limit else f"{n[: limit - 1]}~" for n in row[:2]) + row[2:] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*_HEAD, *cut, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in [*_HEAD, *cut]]
+    cut = [
+        tuple(name if len(name) <= limit else name[: limit - 1] + mark for name in row[:2]) + row[2:]
+        for block, mark in ((_HEAD, "."), (rows, "~"))
+        for row in block
+    ]
+    widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cut]
     return [*lines[: len(_HEAD)], "-" * max(map(len, lines)), *lines[len(_HEAD) :]]
 
 

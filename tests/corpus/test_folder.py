@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from stages import paths
 from stages.corpus import folder as folder_module
 from stages.corpus.checks import unusable
 from stages.errors import UserError
@@ -337,6 +338,6 @@ def test_hashes_are_sha256_and_remembered(tmp_path, folder, write, workspace, mo
     assert [row[2] for row in corpus.identity(corpus.recordings())["files"]] == [digest, "new"]
     corpus.identity(corpus.recordings())
     assert asked == ["b.wav"]
-    (workspace / ".dvc/tmp/earshift-hashes.json").write_text("{torn")
+    (workspace / paths.HASHES).write_text("{torn")
     corpus.identity(corpus.recordings())
     assert sorted(asked) == ["a.wav", "b.wav", "b.wav"]

@@ -92,6 +92,23 @@ def test_table_keeps_its_width_whatever_the_names(tmp_path, monkeypatch, capsys)
     assert max(map(len, lines)) <= 110
 
 
+def test_table_keeps_its_width_with_negative_numbers_and_high_ranks(world, capsys):
+    for path in world.glob("metrics/cca/*/*.json"):
+        content = json.loads(path.read_text())
+        for part in ("global", "samplewise"):
+            content[part] |= {"heldout": -0.25, "heldout_low": -0.5, "heldout_high": -0.125, "null_mean": -0.125}
+        dump(path, content)
+    for path in world.glob("metrics/svd/*/*.json"):
+        content = json.loads(path.read_text())
+        content["overall"] |= {"effective_rank": 15.5, "effective_rank_low": 14.5, "effective_rank_high": 16.5}
+        dump(path, content)
+    summary.main(["--show"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("encoder  perturb") and max(map(len, lines)) <= 110
+    row = "musicnn reverb -0.25 [-0.50, -0.12] -0.12, 0.05 0.81 1.00, -0.25, 0.05 15.5 [14.5, 16.5] of 24 (12.5)"
+    assert " ".join(lines[6].split()) == row
+
+
 def test_only_the_selection_is_read(world):
     dump(world / "metrics/cca/yamnet/gain.json", {"stale": True})
     write_params(world, ("musicnn",), ("reverb",))

@@ -19,6 +19,22 @@ REPOSITORY = Path(__file__).parents[2]
 PAIRS = [("mfcc", "gain"), ("mfcc", "reverb"), ("musicnn", "gain"), ("musicnn", "reverb")]
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A database without runs; making one takes MLflow seconds."""
+    database = tmp_path_factory.mktemp("database") / "mlflow.db"
+    track._prepare()
+    track._create(database)
+    return database
+
+
+@pytest.fixture
+def ready(world, empty_database):
+    """The world with MLflow's database already made."""
+    shutil.copy(empty_database, world)
+    return world
+
+
 def client(root):
     from mlflow.tracking import MlflowClient
 
@@ -54,13 +70,13 @@ def state(root):
         }
 
 
-def test_everything_is_shown(world, capsys, monkeypatch):
+def test_everything_is_shown(ready, capsys, monkeypatch):
     monkeypatch.setenv("DVC_EXP_NAME", "louder")
     track.main()
     assert "louder: 4 child runs created, 0 unchanged; `make ui`" in capsys.readouterr().out
-    api = client(world)
-    (parent,) = runs(world, "attributes.run_name = 'louder'")
-    children = runs(world, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    api = client(ready)
+    (parent,) = runs(ready, "attributes.run_name = 'louder'")
+    children = runs(ready, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     assert {r.info.run_name for r in children} == {" / ".join(pair) for pair in PAIRS}
     assert all(r.info.status == "FINISHED" for r in [parent, *children])
     for run in [parent, *children]:
@@ -70,9 +86,9 @@ def test_everything_is_shown(world, capsys, monkeypatch):
         (used,) = run.inputs.dataset_inputs
         assert (used.dataset.name, used.dataset.digest) == ("general_midi", "01234567")
         assert json.loads(used.dataset.source) == {"uri": "data/corpus/clips.csv"}
-    assert not (world / "mlruns").exists()
+    assert not (ready / "mlruns").exists()
 
-    (child,) = runs(world, "tags.encoder = 'musicnn' and tags.perturbation = 'gain'")
+    (child,) = runs(ready, "tags.encoder = 'musicnn' and tags.perturbation = 'gain'")
     assert child.data.metrics["cca.global.heldout"] == 0.5 and child.data.metrics["svd.effective_rank"] == 5.25
     assert child.data.params["encoder.model"] == "MSD_musicnn"
     spectrum = api.get_metric_history(child.info.run_id, "svd.spectrum")
@@ -95,16 +111,16 @@ def test_everything_is_shown(world, capsys, monkeypatch):
     assert grid["values"][0] == "-40" and grid["unit"] == "dB"
 
 
-def test_twice_changes_nothing(world, capsys):
+def test_twice_changes_nothing(ready, capsys):
     track.main()
-    before = state(world)
+    before = state(ready)
     capsys.readouterr()
     track.main()
     assert "0 child runs created, 4 unchanged" in capsys.readouterr().out
-    assert state(world) == before
+    assert state(ready) == before
     wanted, key, lock = now()
     assert track.upsert(track.store(), wanted, key=key, experiment="", lock=lock) == 0, "the long way round, too"
-    assert state(world) == before
+    assert state(ready) == before
 
 
 def now():
@@ -116,13 +132,13 @@ def now():
     return records.records(content, stages), records.key("", lock), lock
 
 
-def test_nothing_to_do_needs_no_mlflow(world):
+def test_nothing_to_do_needs_no_mlflow(ready):
     track.main()
     code = (
         "import sys; from stages.report import track; track.main();"
         "print({'mlflow', 'sqlalchemy', 'pandas', 'matplotlib', 'filelock'} & set(sys.modules))"
     )
-    line, modules = finished(process(world, code=code)).splitlines()
+    line, modules = finished(process(ready, code=code)).splitlines()
     assert "0 child runs created, 4 unchanged" in line and modules == "set()"
 
 
@@ -139,7 +155,7 @@ def test_a_deleted_store_is_rebuilt(world):
     assert {r.info.run_name: (r.data.metrics, r.data.params) for r in runs(other)} == shown and len(shown) == 5
 
 
-def test_a_half_written_run_is_repaired(world, monkeypatch, capsys):
+def test_a_half_written_run_is_repaired(ready, monkeypatch, capsys):
     from mlflow.tracking import MlflowClient
 
     calls, whole = Counter(), MlflowClient.log_inputs
@@ -154,59 +170,59 @@ def test_a_half_written_run_is_repaired(world, monkeypatch, capsys):
         patched.setattr(MlflowClient, "log_inputs", dies)
         with pytest.raises(SystemExit):
             track.main()
-    assert sorted(r.info.status for r in runs(world)) == ["FINISHED", "FINISHED", "RUNNING"]
-    kept = {r.info.run_id for r in runs(world) if r.info.status == "FINISHED"}
+    assert sorted(r.info.status for r in runs(ready)) == ["FINISHED", "FINISHED", "RUNNING"]
+    kept = {r.info.run_id for r in runs(ready) if r.info.status == "FINISHED"}
     capsys.readouterr()
     track.main()
     assert "3 child runs created, 1 unchanged" in capsys.readouterr().out
-    after = runs(world)
+    after = runs(ready)
     assert len(after) == 5 and kept < {r.info.run_id for r in after}
     assert all(r.info.status == "FINISHED" and track.DIGEST in r.data.tags for r in after)
 
 
-def test_one_that_ended_without_its_digest_is_repaired(world, capsys):
+def test_one_that_ended_without_its_digest_is_repaired(ready, capsys):
     track.main()
-    (victim,) = runs(world, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
-    client(world).delete_tag(victim.info.run_id, track.DIGEST)
-    track.main()
-    assert "1 child runs created, 3 unchanged" in capsys.readouterr().out
-    assert len(runs(world)) == 5 and victim.info.run_id not in {r.info.run_id for r in runs(world)}
-
-
-def test_a_changed_number_replaces_its_child_alone(world, capsys):
-    track.main()
-    before = {r.info.run_name: r.info.run_id for r in runs(world)}
-    write_pair(world, "mfcc", "gain", 0.3)
+    (victim,) = runs(ready, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
+    client(ready).delete_tag(victim.info.run_id, track.DIGEST)
     track.main()
     assert "1 child runs created, 3 unchanged" in capsys.readouterr().out
-    after = {r.info.run_name: r.info.run_id for r in runs(world)}
+    assert len(runs(ready)) == 5 and victim.info.run_id not in {r.info.run_id for r in runs(ready)}
+
+
+def test_a_changed_number_replaces_its_child_alone(ready, capsys):
+    track.main()
+    before = {r.info.run_name: r.info.run_id for r in runs(ready)}
+    write_pair(ready, "mfcc", "gain", 0.3)
+    track.main()
+    assert "1 child runs created, 3 unchanged" in capsys.readouterr().out
+    after = {r.info.run_name: r.info.run_id for r in runs(ready)}
     assert {name for name in after if after[name] != before[name]} == {"mfcc / gain"}
-    assert runs(world, "metrics.`cca.global.heldout` = 0.3")
+    assert runs(ready, "metrics.`cca.global.heldout` = 0.3")
 
 
-def test_a_deleted_parent_comes_back_with_its_children(world):
+def test_a_deleted_parent_comes_back_with_its_children(ready):
     track.main()
-    (parent,) = [r for r in runs(world) if "encoder" not in r.data.tags]
-    client(world).delete_run(parent.info.run_id)
+    (parent,) = [r for r in runs(ready) if "encoder" not in r.data.tags]
+    client(ready).delete_run(parent.info.run_id)
     track.main()
-    (again,) = [r for r in runs(world) if "encoder" not in r.data.tags]
-    assert {r.data.tags["mlflow.parentRunId"] for r in runs(world, "tags.encoder LIKE '%'")} == {again.info.run_id}
-    assert len(runs(world)) == 5
+    (again,) = [r for r in runs(ready) if "encoder" not in r.data.tags]
+    assert {r.data.tags["mlflow.parentRunId"] for r in runs(ready, "tags.encoder LIKE '%'")} == {again.info.run_id}
+    assert len(runs(ready)) == 5
 
 
-def test_a_deleted_experiment_comes_back(world):
+def test_a_deleted_experiment_comes_back(ready):
     track.main()
-    api = client(world)
+    api = client(ready)
     api.delete_experiment(api.get_experiment_by_name("earshift").experiment_id)
     track.main()
-    assert api.get_experiment_by_name("earshift").lifecycle_stage == "active" and len(runs(world)) == 5
+    assert api.get_experiment_by_name("earshift").lifecycle_stage == "active" and len(runs(ready)) == 5
 
 
-def test_only_the_selection_is_shown(world):
-    dump(world / "metrics/cca/yamnet/gain.json", {"stale": True})
-    write_params(world, ("musicnn",), ("gain",))
+def test_only_the_selection_is_shown(ready):
+    dump(ready / "metrics/cca/yamnet/gain.json", {"stale": True})
+    write_params(ready, ("musicnn",), ("gain",))
     track.main()
-    assert {r.info.run_name for r in runs(world)} > {"musicnn / gain"} and len(runs(world)) == 2
+    assert {r.info.run_name for r in runs(ready)} > {"musicnn / gain"} and len(runs(ready)) == 2
 
 
 def test_eight_at_once_on_a_fresh_store(world):
@@ -233,19 +249,19 @@ def test_the_experiment_queue_logs_to_the_parent_repository(world):
     assert (world / "mlartifacts" / child.info.run_id / "artifacts/metrics/cca/gain.json").exists()
 
 
-def test_commit_and_lock_name_a_state_without_an_experiment(world):
+def test_commit_and_lock_name_a_state_without_an_experiment(ready):
     commit_something = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "x"]
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(commit_something, check=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     track.main()
-    (parent,) = [r for r in runs(world) if "encoder" not in r.data.tags]
+    (parent,) = [r for r in runs(ready) if "encoder" not in r.data.tags]
     assert parent.info.run_name == f"{commit[:7]} {parent.data.tags['dvc.lock'][:7]}"
     assert parent.data.tags["mlflow.source.git.commit"] == commit
-    before = state(world)
+    before = state(ready)
     subprocess.run(commit_something, check=True)
     track.main()
-    assert state(world) == before, "the same results under a later commit are the same run"
+    assert state(ready) == before, "the same results under a later commit are the same run"
 
 
 def test_a_server_that_does_not_answer(world, monkeypatch):
