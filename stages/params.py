@@ -188,6 +188,7 @@ class Perturb:
 
 @dataclass(frozen=True)
 class Cca:
+    ridge: float = number(0, 10)
     seed: int = integer(0, 2**32 - 1)
     permutations: int = integer(1, 100_000)
     bootstrap: int = integer(1, 1_000_000)

@@ -14,8 +14,10 @@ Each comes four ways.
 
 - *published*: in-sample, on the points the direction was fitted to. For a clip with no more values than dimensions, and
   for an instrument with no more points, the fit interpolates and this is 1 whatever the encoder does.
-- *held-out*: global and pooled directions are scored on the test clips, which come from other recordings. Within a clip
-  the direction is fitted to every other value (ranks 0, 2, 4, ...), scored on the rest, and the other way round.
+- *held-out*: global and pooled directions are scored on the test clips, which come from other recordings. They are
+  fitted with a ridge penalty, ``cca.ridge`` times the square of the largest singular value: the published fit has none,
+  and with about as many points as dimensions it says more about the size of the corpus than about the encoder (what it
+  scores is *heldout_unregularised*). Within a clip the direction is fitted to every other value (ranks 0, 2, 4, ...), scored on the rest, and the other way round.
   Scores are :func:`stages.analyse.statistics.signed_square`, so that noise gives 0 on average and not something above.
 - *null*: the same on strengths shuffled within clips, training and test alike: mean and 95th percentile. For the halves
   of a clip strengths are shuffled within each half, so that the halves stay what they are.
@@ -55,12 +57,14 @@ class _Scores:
 
     published, heldout : float [shape=(1 + shuffles,)], the true strengths first
     published_draws, heldout_draws : float [shape=(resamples,)], or None with fewer than two groups
+    unregularised : float, held-out R2 of the published direction itself, or None where that is the same
     """
 
     published: np.ndarray
     heldout: np.ndarray
     published_draws: np.ndarray | None
     heldout_draws: np.ndarray | None
+    unregularised: float | None = None
 
     def summary(self, confidence):
         """The numbers as they stand in the metrics."""
@@ -69,6 +73,7 @@ class _Scores:
             **{f"published_{name}": number for name, number in _null(self.published).items()},
             **_interval("heldout", self.heldout, self.heldout_draws, confidence, (-1, 1)),
             **_null(self.heldout),
+            **({} if self.unregularised is None else {"heldout_unregularised": self.unregularised}),
         }
 
 
@@ -78,7 +83,8 @@ class _Fit:
 
     train, test : int, positions of its clips
     mean, weights : float64 [shape=(dim,)], see :mod:`stages.analyse.directions`
-    seen, unseen : float64 [shape=(clips, values)], projections of the training and of the test clips
+    seen : float64 [shape=(clips, values)], projections of the training clips on these weights
+    unseen : float64 [shape=(clips, values)], projections of the test clips on the ridged ones
     """
 
     train: np.ndarray
@@ -154,15 +160,20 @@ def _stacked(t, options):
     """The :class:`_Fit` of each instrument, its :class:`_Scores`, and those of the pooled direction."""
     clips = {name: (t.indices("train", name), t.indices("test", name)) for name in t.instruments}
     clips[None] = (t.indices("train"), t.indices("test"))
-    fits, published, heldout = {}, {name: [] for name in clips}, {name: [] for name in clips}
+    fits, plain, published, heldout = {}, {}, {name: [] for name in clips}, {name: [] for name in clips}
     rng = np.random.default_rng((options.seed, 0))
     for strengths in _batches(rng, len(t.clip), len(t.values), options.permutations):
         for name, (own, tested) in clips.items():
-            mean, weights = directions.stacked_weights(t.vectors, own, strengths[:, own])
-            seen, unseen = (directions.projections(t.vectors, some, mean, weights) for some in (own, tested))
+            mean, (weights, ridged) = directions.stacked_weights(
+                t.vectors, own, strengths[:, own], ridges=(0.0, options.ridge)
+            )
+            seen = directions.projections(t.vectors, own, mean, weights)
+            unseen = directions.projections(t.vectors, tested, mean, ridged)
             published[name].append(_correlation(seen, strengths[:, own]) ** 2)
             heldout[name].append(signed_square(_correlation(unseen, strengths[:, tested])))
             if name not in fits:
+                unridged = directions.projections(t.vectors, tested, mean, weights[:, :1])
+                plain[name] = float(signed_square(_correlation(unridged, strengths[:1, tested]))[0])
                 fits[name] = _Fit(own, tested, mean, weights[:, 0], seen[0].copy(), unseen[0].copy())
     rng = np.random.default_rng((options.seed, 1))
     published_draws = _draws(rng, t, clips[None][0], [(f.train, f.seen) for f in fits.values()], options.bootstrap)
@@ -173,6 +184,7 @@ def _stacked(t, options):
             heldout=_nulled(np.concatenate(heldout[name])),
             published_draws=None if published_draws is None else published_draws[:, i] ** 2,
             heldout_draws=None if heldout_draws is None else signed_square(heldout_draws[:, i]),
+            unregularised=plain[name],
         )
         for i, name in enumerate(clips)
     }
@@ -231,6 +243,7 @@ def _mean(scores):
         heldout=_present_mean([s.heldout for s in scores]),
         published_draws=_present_mean([s.published_draws for s in scores]),
         heldout_draws=_present_mean([s.heldout_draws for s in scores]),
+        unregularised=float(_present_mean([[s.unregularised] for s in scores])[0]),
     )
 
 
@@ -325,7 +338,8 @@ def _present_mean(rows):
 
 def _interval(name, scores, draws, confidence, bounds):
     estimate = float(scores[0])
-    low, high = bootstrap_interval(estimate, draws, confidence, bounds=bounds) if np.isfinite(estimate) else (None, None)
+    draws = draws if np.isfinite(estimate) else None
+    low, high = bootstrap_interval(estimate, draws, confidence, bounds=bounds)
     return {name: estimate, f"{name}_low": low, f"{name}_high": high}
 
 
@@ -360,7 +374,7 @@ def _notes(t, fits, unmoved):
     if noisy:
         notes.append(
             f"{_named(noisy, 'fit')}: about as many points as dimensions ({dim}), where an unregularised fit is at its "
-            "noisiest; its held-out R2 says more about the corpus size than about the encoder."
+            "noisiest; heldout_unregularised says more about the corpus size than about the encoder there."
         )
     missing = [name for name, fit in fits.items() if not len(fit.test)]
     if missing:

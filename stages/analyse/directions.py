@@ -29,6 +29,7 @@ from stages.analyse.statistics import NEGLIGIBLE
 
 _ELEMENTS = 2**19  # numbers per block of clips: 4 MB, near the processor's caches
 _WELL_CONDITIONED = 300.0  # bound on the estimated square of the condition number for float32
+_CORRECTABLE = 1e12  # the same for float64; beyond, singular values may be those of rounding, which must be dropped
 _CORRECTIONS = 3
 _SMALL = 1e-5  # a correction of this relative size leaves an error of about its square
 
@@ -103,22 +104,24 @@ def clip_predictions(fitted, scored):
 # --------------------------------------------------------------------------------------------------------- over clips
 
 
-def stacked_weights(vectors, clips, strengths):
+def stacked_weights(vectors, clips, strengths, *, ridges=(0.0,)):
     """Weights of one fit over all points of many clips, not centred by clip: the study's global direction.
 
     Memory stays at a few blocks of clips and one triangle of (dim + fits)^2 numbers. Where points are more than
-    dimensions, the triangle is that of a QR factorisation taken block by block; its error is that of the SVD.
+    dimensions, the singular values are those of a QR factorisation taken block by block; its error is that of the SVD.
 
     Parameters
     ----------
     vectors : float [shape=(all clips, values, dim)]
     clips : int [shape=(clips,)], those that are fitted
     strengths : [shape=(fits, clips, values)]
+    ridges : sequence of float
+        Ridge penalties relative to the square of the largest singular value; 0 is the study's own direction.
 
     Returns
     -------
     mean : float64 [shape=(dim,)], of the fitted points
-    weights : float64 [shape=(dim, fits)], NaN where the points do not move with strength
+    weights : list of float64 [shape=(dim, fits)], one per ridge; NaN where the points do not move with strength
     """
     _, values, dim = vectors.shape
     points = len(clips) * values
@@ -132,14 +135,33 @@ def stacked_weights(vectors, clips, strengths):
         flat = strengths[:, part].reshape(len(strengths), -1).T.astype(np.float64)
         return flat - strengths.mean(axis=(1, 2))
 
-    if points - 1 <= dim:
-        return mean, _least_norm(vectors[clips].reshape(1, -1, dim), targets(slice(None))[None])[0][0]
-    triangle = np.empty((0, dim + len(strengths)))
-    step = max(1, 4 * (dim + len(strengths)) // values)  # enough rows a block that folding the triangle in is cheap
-    for start in range(0, len(clips), step):
-        part = slice(start, min(start + step, len(clips)))
-        triangle = np.linalg.qr(np.vstack([triangle, np.hstack([rows(part), targets(part)])]), mode="r")
-    return mean, _triangle_solution(triangle, dim)
+    if points <= dim:
+        factor, explained = rows(slice(None)), targets(slice(None))
+        lengths = np.linalg.norm(explained, axis=0)
+    else:
+        triangle = np.empty((0, dim + len(strengths)))
+        step = max(1, 4 * (dim + len(strengths)) // values)  # enough rows that folding the triangle in is cheap
+        for start in range(0, len(clips), step):
+            part = slice(start, min(start + step, len(clips)))
+            triangle = np.linalg.qr(np.vstack([triangle, np.hstack([rows(part), targets(part)])]), mode="r")
+        factor, explained = triangle[:dim, :dim], triangle[:dim, dim:]
+        lengths = np.linalg.norm(triangle[:, dim:], axis=0)
+    left, singular, right = np.linalg.svd(factor, full_matrices=False)
+    kept = (singular > NEGLIGIBLE * singular[:1]) & (singular > _rounding(mean, points))
+    explained = left[:, kept].T @ explained
+    still = np.linalg.norm(explained, axis=0) <= NEGLIGIBLE * lengths
+    solutions = []
+    for ridge in ridges:
+        shrunk = singular[kept] / (singular[kept] ** 2 + ridge * singular[0] ** 2)
+        weights = right[kept].T @ (shrunk[:, None] * explained)
+        weights[:, still] = np.nan
+        solutions.append(weights)
+    return mean, solutions
+
+
+def _rounding(mean, points):
+    """Singular values up to here may be nothing but rounding of the mean that was taken off."""
+    return 8 * np.finfo(np.float64).eps * np.sqrt(points) * np.linalg.norm(mean)
 
 
 def projections(vectors, clips, mean, weights):
@@ -155,35 +177,6 @@ def projections(vectors, clips, mean, weights):
         rows = vectors[clips[part]].reshape(-1, dim).astype(np.float64) - mean
         projected[:, part] = (rows @ weights).T.reshape(weights.shape[1], -1, values)
     return projected
-
-
-def _triangle_solution(triangle, dim):
-    """Least-squares weights from the triangle of the factorised rows beside their targets."""
-    factor, explained = triangle[:dim, :dim], triangle[:dim, dim:]
-    lengths = np.linalg.norm(triangle[:, dim:], axis=0)
-    moving = factor.any(axis=0)  # a unit that never fires (ReLU) leaves a column of zeros
-    weights = np.zeros((dim, explained.shape[1]))
-    if not moving.all():
-        turned, factor = np.linalg.qr(factor[:, moving])
-        explained = turned.T @ explained
-    inverse = _inverse(factor)
-    if inverse is None:  # some singular values may have to be dropped
-        left, singular, right = np.linalg.svd(factor)
-        kept = singular > NEGLIGIBLE * singular[:1]
-        explained = left[:, kept].T @ explained
-        inverse = right[kept].T / singular[kept]
-    weights[moving] = inverse @ explained
-    weights[:, np.linalg.norm(explained, axis=0) <= NEGLIGIBLE * lengths] = np.nan
-    return weights
-
-
-def _inverse(factor):
-    """Inverse of a square matrix, or None where a singular value may be negligible against the largest."""
-    try:
-        inverse = np.linalg.inv(factor)
-    except np.linalg.LinAlgError:
-        return None
-    return inverse if np.linalg.norm(factor) * np.linalg.norm(inverse) * NEGLIGIBLE < 1 else None
 
 
 # ---------------------------------------------------------------------------------------------------------- the solver
@@ -243,11 +236,12 @@ def _by_gram(rows, targets):
     """Weights through Gram matrices of centred rows, and which of them are good: those whose corrections die out."""
     gram = _gram(rows)
     transposed = np.swapaxes(rows, 1, 2)
-    weights = transposed @ _solved(gram, targets)[0]
+    coefficients, condition = _solved(gram, targets)
+    weights = transposed @ coefficients
     for _ in range(_CORRECTIONS):
         change = transposed @ _solved(gram, targets - rows @ weights)[0]
         weights += change
-        good = (_squares(change) < _SMALL**2 * _squares(weights)).all(axis=1)
+        good = (_squares(change) < _SMALL**2 * _squares(weights)).all(axis=1) & (condition < _CORRECTABLE)
         if good.all():
             break
     return weights, good
