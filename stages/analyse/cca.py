@@ -17,8 +17,9 @@ Each comes four ways.
 - *held-out*: global and pooled directions are scored on the test clips, which come from other recordings. They are
   fitted with a ridge penalty, ``cca.ridge`` times the square of the largest singular value: the published fit has none,
   and with about as many points as dimensions it says more about the size of the corpus than about the encoder (what it
-  scores is *heldout_unregularised*). Within a clip the direction is fitted to every other value (ranks 0, 2, 4, ...), scored on the rest, and the other way round.
-  Scores are :func:`stages.analyse.statistics.signed_square`, so that noise gives 0 on average and not something above.
+  scores is *heldout_unregularised*). Within a clip the direction is fitted, without penalty, to every other value
+  (ranks 0, 2, 4, ...) and scored on the rest, and the other way round. Scores are
+  :func:`stages.analyse.statistics.signed_square`, so that noise gives 0 on average and not something above.
 - *null*: the same on strengths shuffled within clips, training and test alike: mean and 95th percentile. For the halves
   of a clip strengths are shuffled within each half, so that the halves stay what they are.
 - *interval*: bootstrap over recordings, directions fixed: test recordings for the held-out number of global and pooled

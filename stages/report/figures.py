@@ -101,12 +101,13 @@ def cca_scatter(content, instrument):
             axes.scatter(chosen["strength"] + side * space, chosen["projection"], s=5, linewidths=0,
                          color=style.shade(colour, tone), rasterized=True)  # fmt: skip
         r2 = numbers["instruments"].get(drawn, {}).get("global") or numbers["global"]
-        axes.set_title(f"R² published {_two(r2['published'])}, held-out {_two(r2['heldout'])}")
+        # what is drawn is the published direction, so its own held-out number belongs here, not that of the ridged one
+        axes.set_title(f"R² published {_two(r2['published'])}, unseen clips {_two(r2['heldout_unregularised'])}")
         style.value_axis(axes, strengths, texts, style.axis_label(perturbation, numbers["unit"]))
         axes.grid(axis="y")
     note = "" if drawn == instrument else f"\n(the corpus has no {instrument}, which figures.instrument names)"
     made.suptitle(
-        f"{'all clips' if drawn == _OVERALL else drawn}: projections of clips on the global CCA direction{note}"
+        f"{'all clips' if drawn == _OVERALL else drawn}: projections of clips on the published global CCA direction{note}"
     )
     made.supylabel("projection (embedding units)", fontsize=8)
     light = style.shade(style.INK, 0.62)
@@ -146,7 +147,7 @@ def samplewise_r2(content):
         axes.set_xlabel(f"sample-wise R² ({_MINUS if signed else ''}{abs(edges[0]):.0f} to 1)")
     made.suptitle("One direction per clip: in-sample R² is 1 wherever values are fewer than dimensions")
     made.supylabel("clips (%)", fontsize=8)
-    _legend(made, [("published (in-sample), cut off at the top", style.FAINT),
+    _legend(made, [("published (in-sample)", style.FAINT),
                    ("held-out, in the encoder's colour", style.MUTED)])  # fmt: skip
     return made
 

@@ -102,7 +102,8 @@ def value_axis(axes, strengths, texts, label, *, most=7):
     shown = list(range(0, len(texts), every))
     if shown[-1] != len(texts) - 1:  # the strongest value always has its mark, and room around it
         shown = [i for i in shown if len(texts) - 1 - i >= every / 2 or i == 0] + [len(texts) - 1]
-    labels = [format(float(texts[i]), ".5g").replace("-", "\N{MINUS SIGN}") for i in shown]
+    numbers = (float(texts[i]) for i in shown)
+    labels = [f"{n:.0f}" if abs(n) >= 1000 else f"{n:.4g}".replace("-", "\N{MINUS SIGN}") for n in numbers]
     axes.set_xticks([strengths[i] for i in shown], labels)
     axes.set_xlim(-0.08, 1.08)
     axes.set_xlabel(label)

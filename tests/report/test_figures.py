@@ -102,7 +102,7 @@ def test_scatter_shows_every_point_of_the_instrument(content, world):
     for collection, split in zip(axes.collections, ("train", "test"), strict=True):
         drawn = sorted(collection.get_offsets()[:, 1].tolist())
         assert drawn == sorted(cello[cello.split == split].projection.tolist()) and drawn
-    assert axes.get_title() == "R² published 0.75, held-out 0.38"
+    assert axes.get_title() == "R² published 0.75, unseen clips 0.19"
     assert axes.get_xlabel() == "reverb (room size)"
     assert [t.get_text() for t in axes.get_xticklabels()] == ["0.01", "0.22", "0.4", "0.61", "0.79", "1"]
     light, dark = (np.mean(c.get_facecolor()[0][:3]) for c in axes.collections)
@@ -124,7 +124,7 @@ def test_scatter_without_labels(content, world):
         dump(path, {**numbers, "instruments": {"all": {"global": numbers["global"]}}})
     figure = figures.cca_scatter(content, "cello")
     assert figure.get_suptitle().startswith("all clips")
-    assert panels(figure)[0, 0].get_title() == "R² published 0.81, held-out 0.25"
+    assert panels(figure)[0, 0].get_title() == "R² published 0.81, unseen clips 0.12"
 
 
 def test_histograms_hold_every_clip(content, world):
