@@ -1,4 +1,4 @@
-"""Where the map over clips runs: in this process, in a pool of processes, or on a Dask cluster.
+"""Where the map over clips runs: in this process, in a pool of threads or processes, or on a Dask cluster.
 
 Results return in the order of the tasks to the one caller that writes them, so the same files come out wherever they
 were computed. Few tasks are in flight at once, so memory does not grow with the corpus.
@@ -22,7 +22,7 @@ def worker_count(compute):
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered_map(function, tasks, compute):
+def ordered_map(function, tasks, compute, *, threads=False):
     """Call ``function(*task)`` for every task, possibly elsewhere, and yield the results in order.
 
     Parameters
@@ -30,6 +30,9 @@ def ordered_map(function, tasks, compute):
     function : callable at module level, so that another process can import it
     tasks : iterable of tuples, read as results are taken
     compute : stages.params.Compute
+    threads : bool
+        Whether workers on this machine are threads instead of processes: for work in libraries that release the
+        interpreter, with results that are large to hand from process to process.
 
     Raises
     ------
@@ -39,7 +42,8 @@ def ordered_map(function, tasks, compute):
     if compute.scheduler is None and worker_count(compute) == 1:
         yield from (function(*task) for task in tasks)
         return
-    with _executor(compute) as (submit, slots):
+    where = _cluster if compute.scheduler else _threads if threads else _processes
+    with where(compute) as (submit, slots):
         pending = collections.deque()
         try:
             for task in tasks:
@@ -54,13 +58,15 @@ def ordered_map(function, tasks, compute):
 
 
 @contextlib.contextmanager
-def _executor(compute):
-    with (_cluster if compute.scheduler else _pool)(compute) as executor_and_slots:
-        yield executor_and_slots
+def _threads(compute):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(worker_count(compute)) as pool:
+        yield pool.submit, worker_count(compute)
 
 
 @contextlib.contextmanager
-def _pool(compute):
+def _processes(compute):
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool

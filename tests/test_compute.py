@@ -37,6 +37,11 @@ def test_results_come_in_order(workers):
     assert (os.getpid() in {r[1] for r in results}) == (workers == 1)
 
 
+def test_threads_stay_in_this_process():
+    results = list(ordered_map(slow_square, ((n,) for n in range(12)), settings(2), threads=True))
+    assert results == [(n * n, os.getpid()) for n in range(12)]
+
+
 def test_tasks_are_read_as_results_are_taken():
     """Back pressure: a slow reader does not make the whole corpus pile up."""
     read = []

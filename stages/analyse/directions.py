@@ -64,12 +64,12 @@ def clip_directions(vectors, strengths):
         Unit directions; NaN for a clip whose vectors do not move with strength.
     """
     count, values, dim = vectors.shape
-    targets = np.broadcast_to(np.asarray(strengths, dtype=np.float64), (*np.shape(strengths)[:-2], count, values))
-    targets = np.moveaxis(targets.reshape(-1, count, values), 0, 2)
+    fits = len(strengths) if np.ndim(strengths) == 3 else 1
+    targets = np.moveaxis(np.broadcast_to(np.asarray(strengths, dtype=np.float64), (fits, count, values)), 0, 2)
     targets = targets - targets.mean(axis=1, keepdims=True)
-    directions = np.empty((targets.shape[2], count, dim))
+    directions = np.empty((fits, count, dim))
     rough = vectors.dtype == np.float32
-    for part in blocks(count, values * max(dim, targets.shape[2])):
+    for part in blocks(count, values * max(dim, fits)):
         weights, kept = _least_norm(vectors[part], targets[part], rough=rough)
         rough &= kept
         directions[:, part] = unit(np.moveaxis(weights, 2, 0))

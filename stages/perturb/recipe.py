@@ -32,6 +32,11 @@ class Recipe:
         """Whether clips must pass one after another, since each may leave something behind for the next."""
         return dict(self.switches)["reverb_tail"] and self.perturbation.stateful
 
+    @property
+    def dtype(self):
+        """Sample type that holds the perturbed audio exactly: 16 bits after the trip through a 16-bit file."""
+        return "int16" if dict(self.switches)["wav_round_trip"] else "float32"
+
     def processor(self):
         """The function (audio, sample_rate) -> perturbed audio."""
         return chain(self.perturbation, float(self.value), **dict(self.switches))

@@ -14,6 +14,7 @@ from stages import paths, store
 from stages.compute import Progress, ordered_map
 from stages.errors import UserError, command
 from stages.params import load
+from stages.perturb.chain import to_int16
 from stages.perturb.recipe import planned
 from stages.perturb.severity import severity, summarised
 
@@ -41,8 +42,9 @@ def perturb(params, name):
     missing = [r for r in recipes if not _whole(folder, r, r.fingerprint(digest), keep_audio)]
     if keep_audio and missing:
         with store.AudioReader(paths.AUDIO) as reader:
+            size = reader.size * np.dtype(missing[0].dtype).itemsize * len(missing)
             fix = "free some space, shorten the grid, or set perturb.keep_audio: false"
-            store.require_space(folder, 4 * reader.size * len(missing), fix=fix)
+            store.require_space(folder, size, fix=fix)
     label = f"perturb {name}"
     with Progress(label, len(recipes) * len(clips), (len(recipes) - len(missing)) * len(clips)) as progress:
         parts = _parts(missing, clips, params)
@@ -84,10 +86,10 @@ def _parts(recipes, clips, params):
     if recipes and recipes[0].ordered:
         for recipe in recipes:
             processor = recipe.processor()
-            yield from (_deform(processor, *b, None, measured, params.perturb.keep_audio) for b in bounds)
+            yield from (_deform(recipe, processor, *b, None, measured, params.perturb.keep_audio) for b in bounds)
     else:
         tasks = ((recipe, *b, wanted, measured, params.perturb.keep_audio) for recipe in recipes for b in bounds)
-        yield from ordered_map(_deform_fresh, tasks, params.compute)
+        yield from ordered_map(_deform_fresh, tasks, params.compute, threads=True)
 
 
 def _spread(indices, count):
@@ -98,10 +100,10 @@ def _spread(indices, count):
 
 
 def _deform_fresh(recipe, *arguments):
-    return _deform(recipe.processor(), *arguments)
+    return _deform(recipe, recipe.processor(), *arguments)
 
 
-def _deform(processor, start, stop, wanted, measured, keep_audio):
+def _deform(recipe, processor, start, stop, wanted, measured, keep_audio):
     """Perturbed audio (where kept) and severities (where measured) of clips start..stop; of `wanted` ones only."""
     audio, severities = [], []
     with store.AudioReader(paths.AUDIO) as reader:
@@ -111,7 +113,7 @@ def _deform(processor, start, stop, wanted, measured, keep_audio):
             original, sample_rate = reader[index]
             perturbed = processor(original, sample_rate) if original.size else original
             if keep_audio:
-                audio.append((perturbed, sample_rate))
+                audio.append((to_int16(perturbed) if recipe.dtype == "int16" else perturbed, sample_rate))
             if index in measured:
                 severities.append(severity(original, perturbed, sample_rate))
     return stop - start, audio, severities
@@ -132,7 +134,8 @@ def _write_value(folder, recipe, fingerprint, parts, clips, keep_audio, progress
 
     if keep_audio:
         attributes = {**recipe.attributes(), "fingerprint": fingerprint}
-        with store.AudioWriter(folder / f"{recipe.value}.h5", attributes=attributes) as writer:
+        path = folder / f"{recipe.value}.h5"
+        with store.AudioWriter(path, dtype=recipe.dtype, attributes=attributes) as writer:
             gather(writer.append)
     else:
         gather(None)

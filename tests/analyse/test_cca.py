@@ -84,7 +84,8 @@ def test_numbers_are_those_of_a_plain_loop(rng, trajectories, options):
         ridged = Ridge(alpha=0.01 * largest**2, solver="svd").fit(rows, strengths).coef_
         plain = Ridge(alpha=1e-12, solver="svd").fit(rows, strengths).coef_
         published.append(rho(rows @ direction, np.tile(raw, len(own))) ** 2)
-        heldout.append([signed_square(rho(t.vectors[tested] @ w, np.tile(ranks, len(tested)))) for w in (ridged, plain)])
+        strengths = np.tile(ranks, len(tested))
+        heldout.append([signed_square(rho(t.vectors[tested] @ weights, strengths)) for weights in (ridged, plain)])
     heldout = np.array(heldout)
     for i, name in enumerate(t.instruments):
         found = result["instruments"][name]["global"]
@@ -215,7 +216,8 @@ def test_too_few_values_for_halves(rng, trajectories, options, values):
     result = analyse(trajectories(planted(rng, values=values)), options())[0]
     samplewise = result["samplewise"]
     assert samplewise["published"] == 1 and np.isnan(samplewise["heldout"]) and samplewise["heldout_low"] is None
-    assert result["global"]["heldout"] > 0.8
+    # Clips' points at one value have no order among strengths, so perfect order scores 1 - 1 / values^2, not 1.
+    assert 0.95 * (1 - values**-2) < result["global"]["heldout"] < 1 - values**-2 + 0.01
     assert f"No sample-wise held-out R2: it takes 4 values, the grid has {values}." in result["notes"]
 
 
@@ -240,8 +242,8 @@ def test_instruments_that_lack_test_or_training_clips(rng, trajectories, options
     split = (["train"] * 4 + ["test"]) * 4 + ["train"] * 8 + ["test"] * 4
     result = analyse(trajectories(planted(rng, clips=32), instrument=instrument, split=split), options())[0]
     assert list(result["instruments"]) == ["cello", "flute"]
-    cello = result["instruments"]["cello"]["global"]
-    assert result["global"]["heldout"] == cello["heldout"] and np.isnan(result["instruments"]["flute"]["global"]["heldout"])
+    cello, flute = (result["instruments"][name]["global"] for name in ("cello", "flute"))
+    assert result["global"]["heldout"] == cello["heldout"] and np.isnan(flute["heldout"])
     assert result["global"]["null_p95"] == cello["null_p95"]
     assert any("No global held-out R2 for 1 instrument (flute)" in note for note in result["notes"])
     assert "Test clips of 1 instrument (organ) count for the pooled direction only." in result["notes"]
@@ -255,14 +257,16 @@ def test_an_instrument_with_one_clip_and_one_group_has_no_interval(rng, trajecto
     flute = analyse(t, options())[0]["instruments"]["flute"]
     assert (flute["train_clips"], flute["test_clips"], flute["rows"]) == (1, 1, 6)
     assert flute["global"]["published"] == 1 and flute["global"]["heldout"] > 0.5
+    ends = [f"{name}_{end}" for name in ("published", "heldout") for end in ("low", "high")]
     for kind in ("global", "samplewise"):
-        assert [flute[kind][f"{name}_{end}"] for name in ("published", "heldout") for end in ("low", "high")] == [None] * 4
+        assert [flute[kind][end] for end in ends] == [None] * 4
 
 
 def test_about_as_many_points_as_dimensions_is_noted(rng, trajectories, options):
     t = trajectories(planted(rng, clips=32, dim=100), instruments=2)  # 12 training clips of 6 values an instrument
     notes = analyse(t, options())[0]["notes"]
-    assert any(note.startswith("3 fits (the direction of instrument0, the direction of instrument1, the po") for note in notes)
+    named = "3 fits (the direction of instrument0, the direction of instrument1, the pooled direction): about"
+    assert any(note.startswith(named) for note in notes)
     assert any("Global published R2 is 1 by construction for 2 instruments" in note for note in notes)
 
 

@@ -41,7 +41,8 @@ def test_badly_conditioned_clips_beside_good_ones(rng):
     vectors[4] *= 1e-25  # squares underflow in float32
     vectors[5, 1:] = vectors[5, 1]  # a single step
     strengths = np.linspace(0, 1, 12)
-    assert_same_directions(clip_directions(vectors, strengths), [sklearn_direction(clip, strengths) for clip in vectors])
+    expected = [sklearn_direction(clip, strengths) for clip in vectors]
+    assert_same_directions(clip_directions(vectors, strengths), expected)
 
 
 def test_every_route_gives_the_same_directions(rng, monkeypatch):

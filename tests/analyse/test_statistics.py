@@ -110,8 +110,8 @@ def test_bootstrap_interval_covers_the_expected_correlation(rng, instruments, gr
         scores = [resampled_spearman(p, strengths) for p in projections]
 
         def mean_over_instruments(counts, scores=scores):
-            columns = [signed_square(rho(part)) for rho, part in zip(scores, np.split(counts, instruments, 1), strict=True)]
-            columns = np.stack(columns)
+            parts = zip(scores, np.split(counts, instruments, axis=1), strict=True)
+            columns = np.stack([signed_square(rho(part)) for rho, part in parts])
             known = np.isfinite(columns)
             return np.where(known, columns, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 

@@ -17,7 +17,7 @@ def moving(rng, along, values=6, jitter=0.0):
     """Clips that move along given directions [shape=(clips, dim)], each from a start of its own."""
     start = rng.normal(size=(len(along), 1, along.shape[1]))
     steps = np.linspace(0, 5, values)[:, None] * along[:, None]
-    return (start + steps + jitter * rng.normal(size=steps.shape)).astype(np.float32)
+    return start + steps + jitter * rng.normal(size=steps.shape)
 
 
 def all_train(trajectories, vectors, **options):
@@ -25,14 +25,14 @@ def all_train(trajectories, vectors, **options):
 
 
 @pytest.mark.parametrize("rank", [1, 3, 8])
-@pytest.mark.parametrize("jitter", [0, 0.01])
+@pytest.mark.parametrize("jitter", [0, 1e-3])
 def test_planted_spread_is_found(rng, trajectories, svd_options, rank, jitter):
     clips, dim = 96, 2000
     axes = np.linalg.qr(rng.normal(size=(dim, rank)))[0].T
-    t = all_train(trajectories, moving(rng, axes[np.arange(clips) % rank], jitter=jitter))
-    overall = analyse(t, svd_options())[0]["overall"]
-    # Jitter of any size adds about values / dim of the energy, spread over all directions that there are.
-    assert overall["effective_rank"] == pytest.approx(rank, rel=1e-3 if jitter == 0 else 0.06)
+    vectors = moving(rng, axes[np.arange(clips) % rank], jitter=jitter)
+    overall = analyse(all_train(trajectories, vectors), svd_options())[0]["overall"]
+    # A fit that interpolates takes (values - 2) / dim of its energy from jitter, however small that is.
+    assert overall["effective_rank"] == pytest.approx(rank, rel=0.06 if jitter else 1e-6)
     assert overall["rank_at_energy"] == rank
     assert overall["effective_rank_low"] <= overall["effective_rank"] <= overall["effective_rank_high"]
     assert overall["effective_rank_high"] - overall["effective_rank_low"] < 0.2 * rank
@@ -90,7 +90,8 @@ def test_interval_covers_the_expected_rank(rng, trajectories, svd_options):
     for _ in range(60):
         along = rng.normal(size=(24, 6)) * [3, 2, 2, 1, 1, 0.5]
         group = np.arange(24)
-        overall = analyse(all_train(trajectories, moving(rng, along), group=group), svd_options(permutations=1))[0]["overall"]
+        t = all_train(trajectories, moving(rng, along), group=group)
+        overall = analyse(t, svd_options(permutations=1))[0]["overall"]
         ranks.append(overall["effective_rank"])
         intervals.append((overall["effective_rank_low"], overall["effective_rank_high"]))
     truth = np.mean(ranks)
@@ -143,7 +144,8 @@ def test_an_encoder_that_does_not_react(trajectories, svd_options):
     result, table = analyse(all_train(trajectories, np.ones((8, 3, 5), dtype=np.float32), instruments=2), svd_options())
     for numbers in (result["overall"], *result["instruments"].values()):
         assert numbers["directions"] == 0 and len(numbers["spectrum"]) == 0
-        assert all(numbers[k] is None or np.isnan(numbers[k]) for k in KEYS - {"directions", "spectrum", "originals_spectrum"})
+        left = KEYS - {"directions", "spectrum", "originals_spectrum"}
+        assert all(numbers[key] is None or np.isnan(numbers[key]) for key in left)
     assert len(table) == 0
 
 
@@ -175,7 +177,8 @@ def test_stage_writes_the_same_bytes_twice(rng, on_disk):
         for path in files:
             path.unlink()
     assert written[0] == written[1]
-    assert written[0][1].startswith(b"instrument,rank,directions,null,originals,directions_energy,originals_energy\nall,1,1,")
+    names = b"instrument,rank,directions,null,originals,directions_energy,originals_energy\n"
+    assert written[0][1].startswith(names + b"all,1,1,")
 
 
 def test_stage_of_a_still_encoder_writes_nulls(on_disk):
