@@ -44,7 +44,9 @@ def main():
                 for workers in (1, os.cpu_count()):
                     document["compute"]["workers"] = workers
                     settings = params.parse(document)
-                    ratios.append(f"{loop / _timed(lambda s=settings, n=name: perturb(s, n)):.2f} x ({workers} workers)")
+                    ratios.append(
+                        f"{loop / _timed(lambda s=settings, n=name: perturb(s, n)):.2f} x ({workers} workers)"
+                    )
                     shutil.rmtree(paths.perturbed(name))
                 rate = len(values) * CLIPS / loop
                 print(f"effects: {name}: published loop {rate:.0f} clips/s; the stage is {', '.join(ratios)}")

@@ -104,12 +104,11 @@ def _hdf5(path):
     HDF5 brings the process down when it cannot write while it closes a file. So it writes through a Python file that
     notes the first failure, lets HDF5 finish into nothing, and raises it once HDF5 is out of the way.
     """
-    with replacing(path) as temporary:
-        with open(temporary, "w+b", buffering=0) as raw:
-            careful = _CarefulFile(raw)
-            with h5py.File(careful, "w", libver="latest") as file:
-                yield file, careful
-            careful.raise_failure()
+    with replacing(path) as temporary, open(temporary, "w+b", buffering=0) as raw:
+        careful = _CarefulFile(raw)
+        with h5py.File(careful, "w", libver="latest") as file:
+            yield file, careful
+        careful.raise_failure()
 
 
 class _CarefulFile(io.RawIOBase):
@@ -285,7 +284,9 @@ class Embeddings:
 def write_embeddings(path, embeddings):
     """Write :class:`Embeddings` to `path`, whole or not at all."""
     with _hdf5(path) as (file, _):
-        file.create_dataset("features", data=np.asarray(embeddings.features, dtype=np.float32), chunks=True, fletcher32=True)
+        file.create_dataset(
+            "features", data=np.asarray(embeddings.features, dtype=np.float32), chunks=True, fletcher32=True
+        )
         file.create_dataset("clip", data=np.array(embeddings.clip, dtype=h5py.string_dtype()))
         file.create_dataset("valid", data=np.asarray(embeddings.valid, dtype=bool))
         file.attrs.update(dict(sorted(embeddings.attributes.items())))

@@ -56,7 +56,9 @@ def test_results_on_a_dask_cluster():
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
-        results = list(ordered_map(slow_square, ((n,) for n in range(9)), settings(scheduler=cluster.scheduler_address)))
+        results = list(
+            ordered_map(slow_square, ((n,) for n in range(9)), settings(scheduler=cluster.scheduler_address))
+        )
     assert [r[0] for r in results] == [n * n for n in range(9)]
 
 

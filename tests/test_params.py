@@ -50,7 +50,7 @@ def test_the_committed_file_loads(workspace):
         ({"encoders.mine": {"class": "json:JSONDecoder"}, "run.encoders": ["mine"]}, r"must be a class that extends"),
         ({"compute.workers": 0}, r"compute.workers is 0; it must be auto or a whole number from 1"),
         ({"compute.device": "gpu"}, r"compute.device is 'gpu'; it must be auto, cpu, cuda or cuda:N"),
-        ({"cca": None}, r"missing key cca.seed"),
+        ({"cca": None}, r"missing key cca.ridge"),
         ({"cca": [1]}, r"cca is \[1\]; it must be a section"),
     ],
     ids=lambda v: str(v)[:40] if isinstance(v, dict) else "",

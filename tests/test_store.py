@@ -114,8 +114,9 @@ def test_missing_file_says_how_to_get_it(tmp_path):
 def test_write_failures_are_explained(tmp_path, number, words, as_hdf5):
     message = f"Can't write data (file write failed: errno = {number}, error message = 'x')"
     error = OSError(message) if as_hdf5 else OSError(number, os.strerror(number))
-    with pytest.raises(UserError, match=f"cannot write .*a.h5: .*{words}.*finished files stay"), store.replacing(
-        tmp_path / "a.h5"
+    with (
+        pytest.raises(UserError, match=f"cannot write .*a.h5: .*{words}.*finished files stay"),
+        store.replacing(tmp_path / "a.h5"),
     ):
         raise error
     assert not list(tmp_path.iterdir())

@@ -147,7 +147,7 @@ def stacked_weights(vectors, clips, strengths, *, ridges=(0.0,)):
         factor, explained = triangle[:dim, :dim], triangle[:dim, dim:]
         lengths = np.linalg.norm(triangle[:, dim:], axis=0)
     left, singular, right = np.linalg.svd(factor, full_matrices=False)
-    kept = (singular > NEGLIGIBLE * singular[:1]) & (singular > _rounding(mean, points))
+    kept = singular > NEGLIGIBLE * singular[:1]
     explained = left[:, kept].T @ explained
     still = np.linalg.norm(explained, axis=0) <= NEGLIGIBLE * lengths
     solutions = []
@@ -157,11 +157,6 @@ def stacked_weights(vectors, clips, strengths, *, ridges=(0.0,)):
         weights[:, still] = np.nan
         solutions.append(weights)
     return mean, solutions
-
-
-def _rounding(mean, points):
-    """Singular values up to here may be nothing but rounding of the mean that was taken off."""
-    return 8 * np.finfo(np.float64).eps * np.sqrt(points) * np.linalg.norm(mean)
 
 
 def projections(vectors, clips, mean, weights):
@@ -207,13 +202,12 @@ def _least_norm(vectors, targets, *, rough=False):
         if not len(left):
             return weights, rough
     rows = vectors[left].astype(np.float64)
-    mean = rows.mean(axis=1, keepdims=True)
-    rows -= mean
+    rows -= rows.mean(axis=1, keepdims=True)
     if n - 1 <= dim:
         weights[left], good = _by_gram(rows, targets[left])
-        rows, mean, left = rows[~good], mean[~good], left[~good]
+        rows, left = rows[~good], left[~good]
     if len(left):
-        weights[left] = _by_svd(rows, targets[left], mean)
+        weights[left] = _by_svd(rows, targets[left])
     return weights, rough
 
 
@@ -253,7 +247,7 @@ def _solved(gram, targets):
     energy = np.einsum("snn->s", gram)[:, None, None]
     # The constant vector has no energy in centred rows. Giving it that of the others changes no solution.
     gram = gram + energy / (n * (n - 1))
-    gram[energy[:, 0, 0] == 0] = np.eye(n)
+    gram[energy[:, 0, 0] == 0] = np.eye(n)  # one clip that does not move must not make the whole stack singular
     probe = np.broadcast_to(np.where(np.arange(n) * 7 % 11 < 5, 1.0, -1.0)[:, None], (stack, n, 1))
     try:
         solved = np.linalg.solve(gram, np.concatenate([targets, probe], axis=2))
@@ -280,13 +274,11 @@ def _gram(rows):
     return gram
 
 
-def _by_svd(rows, targets, mean):
+def _by_svd(rows, targets):
     """Weights through the singular values of centred rows, the negligible ones dropped; NaN where nothing moves."""
     left, singular, right = np.linalg.svd(rows, full_matrices=False)
     kept = singular > NEGLIGIBLE * singular[:, :1]
     explained = np.swapaxes(left, 1, 2) @ targets * kept[..., None]
     weights = np.swapaxes(right, 1, 2) @ (explained / np.where(kept, singular, 1)[..., None])
     silent = np.linalg.norm(explained, axis=1) <= NEGLIGIBLE * np.linalg.norm(targets, axis=1)
-    rounding = 8 * np.finfo(np.float64).eps * np.sqrt(rows.shape[1]) * np.linalg.norm(mean, axis=(1, 2))
-    silent |= (singular[:, 0] <= rounding)[:, None]
     return np.where(silent[:, None], np.nan, weights)

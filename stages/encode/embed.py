@@ -241,9 +241,8 @@ def _gather(parts, encoder, clips, progress):
         start, stop, vectors = next(parts)
         for index, vector in vectors.items():
             if not np.isfinite(vector).all():
-                raise UserError(
-                    f"{type(encoder).__name__} gave NaN or infinity for clip {clips['clip'][index]}; finished values stay"
-                )
+                clip = clips["clip"][index]
+                raise UserError(f"{type(encoder).__name__} gave NaN or infinity for clip {clip}; finished values stay")
             features[index] = vector
         progress.advance(stop - start)
     return features

@@ -106,9 +106,8 @@ def cca_scatter(content, instrument):
         style.value_axis(axes, strengths, texts, style.axis_label(perturbation, numbers["unit"]))
         axes.grid(axis="y")
     note = "" if drawn == instrument else f"\n(the corpus has no {instrument}, which figures.instrument names)"
-    made.suptitle(
-        f"{'all clips' if drawn == _OVERALL else drawn}: projections of clips on the published global CCA direction{note}"
-    )
+    subject = "all clips" if drawn == _OVERALL else drawn
+    made.suptitle(f"{subject}: projections of clips on the published global CCA direction{note}")
     made.supylabel("projection (embedding units)", fontsize=8)
     light = style.shade(style.INK, 0.62)
     _legend(made, [("train clips, light: the direction was fitted on them", light), ("test clips, dark", style.INK)])

@@ -211,6 +211,27 @@ def test_clips_without_direction_are_left_out_of_the_mean(rng, trajectories, opt
     assert "No direction for 2 clips (clip000, clip001): vectors do not move with strength." in result["notes"]
 
 
+def test_a_shuffle_that_asks_for_no_direction_scores_zero(trajectories, options):
+    """One step along one line: strengths that average the same before and after it find nothing there."""
+    step = np.array([0, 0, 1, 1])[:, None] * np.array([0, 3, 4])
+    t = trajectories(np.stack([step, step]).astype(np.float32), split=["train", "test"])
+    result = analyse(t, options(permutations=60))[0]
+    # Of the 6 pairs that can stand after the step, 2 score the highest, 2 the lowest square above 0, and 2 score 0.
+    best = scipy.stats.spearmanr([0, 0, 1, 1], [0, 1, 2, 3]).statistic ** 2
+    next_best = scipy.stats.spearmanr([0, 0, 1, 1], [0, 2, 1, 3]).statistic ** 2
+    assert result["global"]["published"] == result["samplewise"]["published"] == pytest.approx(best)
+    for kind in ("global", "samplewise"):
+        assert result[kind]["published_null_mean"] == pytest.approx((best + next_best) / 3, rel=0.3)
+
+
+def test_a_half_that_does_not_move_tells_nothing(rng, trajectories, options):
+    vectors = np.repeat(rng.normal(size=(6, 1, 20)), 6, axis=1)
+    vectors[:, 1::2] += rng.normal(size=(6, 3, 20))  # the clip moves, its ranks 0, 2 and 4 do not
+    result, _, clips = analyse(trajectories(vectors.astype(np.float32), split=["train"] * 6), options())
+    assert result["samplewise"]["heldout"] == result["samplewise"]["null_p95"] == 0
+    assert (clips["heldout"] == 0).all() and result["clips"]["no_direction"] == 0
+
+
 @pytest.mark.parametrize("values", [2, 3])
 def test_too_few_values_for_halves(rng, trajectories, options, values):
     result = analyse(trajectories(planted(rng, values=values)), options())[0]

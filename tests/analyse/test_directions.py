@@ -126,6 +126,18 @@ def test_stacked_weights_of_a_degenerate_network(rng):
         assert_same_directions(unit(weights[:, 0]), expected)
 
 
+@pytest.mark.parametrize("count", [3, 40])
+def test_singular_values_that_sklearn_takes_for_zero_are_dropped(rng, count):
+    vectors = smooth(rng, count, 5, 20, 0.3, offset=0.1)
+    vectors -= vectors.mean(axis=(0, 1))
+    vectors[..., 7] *= 1e-11
+    strengths = np.tile(np.arange(5), (1, count, 1))
+    _, (weights,) = stacked_weights(vectors, np.arange(count), strengths)
+    expected = sklearn_direction(vectors.reshape(-1, 20), strengths.ravel())
+    assert_same_directions(unit(weights[:, 0]), expected)
+    assert abs(expected[7]) < 0.01  # nearly 1 where the column counts
+
+
 @pytest.mark.parametrize("clips, values, dim", [(10, 6, 100), (30, 8, 50)])
 def test_ridge_is_that_of_sklearn(rng, clips, values, dim):
     from sklearn.linear_model import Ridge

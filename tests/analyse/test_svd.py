@@ -34,6 +34,9 @@ def test_planted_spread_is_found(rng, trajectories, svd_options, rank, jitter):
     # A fit that interpolates takes (values - 2) / dim of its energy from jitter, however small that is.
     assert overall["effective_rank"] == pytest.approx(rank, rel=0.06 if jitter else 1e-6)
     assert overall["rank_at_energy"] == rank
+    if not jitter:
+        np.testing.assert_allclose(overall["spectrum"], np.arange(50) < rank, atol=1e-6)
+        assert not overall["spectrum"][rank:].any()  # rounding is not printed
     assert overall["effective_rank_low"] <= overall["effective_rank"] <= overall["effective_rank_high"]
     assert overall["effective_rank_high"] - overall["effective_rank_low"] < 0.2 * rank
     if jitter:
@@ -84,6 +87,15 @@ def test_interval_is_the_jackknife_over_groups(rng, trajectories, svd_options, c
     assert [overall["effective_rank_low"], overall["effective_rank_high"]] == pytest.approx(expected, rel=1e-5)
 
 
+def test_interval_begins_at_one(rng, trajectories, svd_options):
+    """Two recordings along one axis and one along another: shares 2/3 and 1/3, and 1, 2, 2 without one of them."""
+    axes = np.eye(3)[[0, 0, 1]]
+    overall = analyse(all_train(trajectories, moving(rng, axes), group=list("abc")), svd_options())[0]["overall"]
+    assert overall["effective_rank"] == pytest.approx(3 / 2 ** (2 / 3))
+    assert overall["effective_rank_low"] == 1
+    assert overall["effective_rank_high"] == pytest.approx(3 / 2 ** (2 / 3) + 4.302653 * 2 / 3)
+
+
 def test_interval_covers_the_expected_rank(rng, trajectories, svd_options):
     """95 % nominal, 24 recordings in 6 dimensions that are used unevenly."""
     intervals, ranks = [], []
@@ -129,6 +141,12 @@ def test_null_follows_the_seed(rng, trajectories, svd_options):
     ranks = [analyse(t, svd_options(seed=seed))[0]["overall"]["null_effective_rank"] for seed in (0, 0, 1)]
     assert ranks[0] == ranks[1] != ranks[2]
     assert ranks[0] == pytest.approx(ranks[2], rel=0.05)
+
+
+def test_shuffles_that_leave_clips_without_direction(trajectories, svd_options):
+    step = np.array([0, 0, 1, 1])[:, None] * np.eye(3)[:, None]
+    overall = analyse(all_train(trajectories, np.repeat(step, 8, axis=0)), svd_options(permutations=9))[0]["overall"]
+    assert overall["effective_rank"] == pytest.approx(3) and 2 < overall["null_effective_rank"] < 3
 
 
 def test_clips_that_do_not_move_are_left_out(rng, trajectories, svd_options):

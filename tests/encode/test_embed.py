@@ -168,7 +168,8 @@ def test_short_clips_are_named(toy, capsys):
 
 
 @pytest.mark.parametrize(
-    "name, message", [("Wide", r"shape \(1, 4\) for 1 clips; with dim = 3"), ("Broken", "NaN or infinity for clip clip0")]
+    "name, message",
+    [("Wide", r"shape \(1, 4\) for 1 clips; with dim = 3"), ("Broken", "NaN or infinity for clip clip0")],
 )
 def test_an_encoder_that_breaks_its_word(toy, name, message):
     with pytest.raises(UserError, match=message):
