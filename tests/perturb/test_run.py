@@ -1,5 +1,11 @@
 """The perturb stage: what it writes, reuses, removes and survives."""
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,6 +101,28 @@ def test_leftovers_of_a_killed_run_are_removed_and_the_rest_is_kept(tiny_corpus,
     (paths.perturbed("gain") / "-10.json").write_text("{half")
     assert ".-10.h5.77.tmp" not in run(edited)
     assert "computed 1 of 3 values (-10;" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills processes the POSIX way")
+def test_kill_and_resume(tiny_corpus, edited):
+    """kill -9 in the middle: whole values stay, the next run computes the others, and the bytes are the same."""
+    grid = [round(-40 + 0.5 * i, 1) for i in range(60)]
+    folder = paths.perturbed("gain")
+    undisturbed = run(edited, grid)
+    for path in folder.iterdir():
+        path.unlink()
+    script = "from stages import params; from stages.perturb.run import perturb; perturb(params.load(), 'gain')"
+    root = str(Path(store.__file__).parents[1])
+    process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": root})
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("[!.]*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    finished = {p: p.stat().st_mtime_ns for p in folder.glob("[!.]*.json")}
+    assert 3 <= len(finished) < len(grid)
+    assert run(edited, grid) == undisturbed
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in finished.items())
 
 
 def test_disk_too_small_is_said_before_the_work(tiny_corpus, edited, monkeypatch):
