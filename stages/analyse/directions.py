@@ -18,8 +18,8 @@ data they were fitted to. A row set that does not move with strength has no dire
 
 How it is fast: where rows are fewer than dimensions the solution is Xc' (Xc Xc')^-1 (y - mean y), and the small Gram
 matrices of many clips are solved together. Forming them squares the condition number. Clips whose condition number is
-small are done in float32, which is what their vectors come in; the others in float64, each solution corrected against
-the data until the corrections die out; those whose corrections do not (and any whose singular values may have to be
+small are done in float32, which is what their vectors come in; the others in float64, where need be with corrections
+against the data until they die out; those whose corrections do not (and any whose singular values may have to be
 dropped) by an exact SVD. Directions are within an angle of 3e-5 of the exact ones: 1 - cosine is below 1e-9.
 """
 
@@ -28,8 +28,10 @@ import numpy as np
 from stages.analyse.statistics import NEGLIGIBLE
 
 _ELEMENTS = 2**19  # numbers per block of clips: 4 MB, near the processor's caches
-_WELL_CONDITIONED = 300.0  # bound on the estimated square of the condition number for float32
-_CORRECTABLE = 1e12  # the same for float64; beyond, singular values may be those of rounding, which must be dropped
+# Bounds on the estimated square of the condition number
+_WELL_CONDITIONED = 300.0  # float32 will do
+_ACCURATE = 1e9  # float64 will do as it is
+_CORRECTABLE = 1e12  # float64 with corrections; beyond, singular values may be rounding, which must be dropped
 _CORRECTIONS = 3
 _SMALL = 1e-5  # a correction of this relative size leaves an error of about its square
 
@@ -201,8 +203,8 @@ def _least_norm(vectors, targets, *, rough=False):
         rough = 2 * len(left) <= stack
         if not len(left):
             return weights, rough
-    rows = vectors[left].astype(np.float64)
-    rows -= rows.mean(axis=1, keepdims=True)
+    rows = (vectors if len(left) == stack else vectors[left]).astype(np.float64)
+    rows -= np.full((1, n), 1 / n) @ rows
     if n - 1 <= dim:
         weights[left], good = _by_gram(rows, targets[left])
         rows, left = rows[~good], left[~good]
@@ -227,15 +229,25 @@ def _in_float32(vectors, targets):
 
 
 def _by_gram(rows, targets):
-    """Weights through Gram matrices of centred rows, and which of them are good: those whose corrections die out."""
+    """Weights through Gram matrices of centred rows, and which of them are good."""
     gram = _gram(rows)
-    transposed = np.swapaxes(rows, 1, 2)
     coefficients, condition = _solved(gram, targets)
-    weights = transposed @ coefficients
+    weights = np.swapaxes(rows, 1, 2) @ coefficients
+    good = condition < _ACCURATE
+    doubtful = np.flatnonzero(~good & (condition < _CORRECTABLE))
+    if len(doubtful):
+        weights[doubtful], good[doubtful] = _corrected(
+            gram[doubtful], rows[doubtful], targets[doubtful], weights[doubtful]
+        )
+    return weights, good
+
+
+def _corrected(gram, rows, targets, weights):
+    """Weights corrected against the data, and where the corrections die out."""
     for _ in range(_CORRECTIONS):
-        change = transposed @ _solved(gram, targets - rows @ weights)[0]
-        weights += change
-        good = (_squares(change) < _SMALL**2 * _squares(weights)).all(axis=1) & (condition < _CORRECTABLE)
+        change = np.swapaxes(rows, 1, 2) @ _solved(gram, targets - rows @ weights)[0]
+        weights = weights + change
+        good = (_squares(change) < _SMALL**2 * _squares(weights)).all(axis=1)
         if good.all():
             break
     return weights, good
