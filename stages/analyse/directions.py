@@ -23,6 +23,8 @@ against the data until they die out; those whose corrections do not (and any who
 dropped) by an exact SVD. Directions are within an angle of 3e-5 of the exact ones: 1 - cosine is below 1e-9.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from stages.analyse.statistics import NEGLIGIBLE
@@ -31,7 +33,7 @@ _ELEMENTS = 2**19  # numbers per block of clips: 4 MB, near the processor's cach
 # Bounds on the estimated square of the condition number
 _WELL_CONDITIONED = 300.0  # float32 will do
 _ACCURATE = 1e9  # float64 will do as it is
-_CORRECTABLE = 1e12  # float64 with corrections; beyond, singular values may be rounding, which must be dropped
+_CORRECTABLE = 1e13  # float64 with corrections; beyond, singular values may be rounding, which must be dropped
 _CORRECTIONS = 3
 _SMALL = 1e-5  # a correction of this relative size leaves an error of about its square
 
@@ -52,13 +54,15 @@ def blocks(count, width):
 # ------------------------------------------------------------------------------------------------------------ per clip
 
 
-def clip_directions(vectors, strengths):
+def clip_directions(vectors, strengths, *, threads=1):
     """The sample-wise CCA direction of every clip.
 
     Parameters
     ----------
     vectors : float [shape=(clips, values, dim)]
     strengths : [shape=(values,)] or, for several fits of the same vectors, [shape=(fits, clips, values)]
+    threads : int
+        How many blocks of clips to fit at once; the result is the same to the bit.
 
     Returns
     -------
@@ -70,11 +74,19 @@ def clip_directions(vectors, strengths):
     targets = np.moveaxis(np.broadcast_to(np.asarray(strengths, dtype=np.float64), (fits, count, values)), 0, 2)
     targets = targets - targets.mean(axis=1, keepdims=True)
     directions = np.empty((fits, count, dim))
-    rough = vectors.dtype == np.float32
-    for part in blocks(count, values * max(dim, fits)):
+
+    def fit(part, rough):
         weights, kept = _least_norm(vectors[part], targets[part], rough=rough)
-        rough &= kept
         directions[:, part] = unit(np.moveaxis(weights, 2, 0))
+        return kept
+
+    # The first block tells for all whether float32 is worth trying, so that the others may come in any order
+    rough = vectors.dtype == np.float32
+    parts = blocks(count, values * max(dim, fits))
+    if parts:
+        rough &= fit(parts[0], rough)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda part: fit(part, rough), parts[1:]))
     return directions[0] if np.ndim(strengths) == 1 else directions
 
 

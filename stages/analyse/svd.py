@@ -29,6 +29,7 @@ from stages.analyse.statistics import (
     rank_at_energy,
     shuffled,
 )
+from stages.compute import worker_count
 from stages.errors import command
 
 _SHOWN = 50  # relative singular values in the metrics; spectrum.csv has all
@@ -36,13 +37,14 @@ _ELEMENTS = 2**27  # numbers of shuffled directions held at a time: 1 GB
 _DELETED = 80  # the jackknife leaves out one group at a time, or with more groups than this, as many blocks of groups
 
 
-def analyse(trajectories, options):
+def analyse(trajectories, options, *, threads=1):
     """All numbers and plot data of one encoder under one perturbation.
 
     Parameters
     ----------
     trajectories : stages.analyse.data.Trajectories
     options : stages.params.Svd
+    threads : int, which changes no number
 
     Returns
     -------
@@ -54,11 +56,11 @@ def analyse(trajectories, options):
     """
     t = trajectories
     train = t.indices("train")
-    moved = directions.clip_directions(t.vectors[train], np.arange(len(t.values)))
+    moved = directions.clip_directions(t.vectors[train], np.arange(len(t.values)), threads=threads)
     known = np.isfinite(moved).all(axis=1)
     still, train, moved = t.clip[train[~known]], train[known], moved[known]
     members = {None: slice(None), **{name: t.instrument[train] == name for name in t.instruments}}
-    nulls = _nulls(t, train, members, options)
+    nulls = _nulls(t, train, members, options, threads)
     numbers, tables = {}, []
     for name, member in members.items():
         spectra = _energies(moved[member]), _energies(_centred(t.originals[train[member]]))
@@ -98,7 +100,7 @@ def _eigenvalues(gram):
     return np.where(values > 1e-14 * max(values[:1], default=0), values, 0)
 
 
-def _nulls(t, train, members, options):
+def _nulls(t, train, members, options, threads):
     """Mean effective rank and mean relative spectrum of directions fitted to shuffled strengths, by instrument."""
     rng = np.random.default_rng((options.seed, 0))
     count, values = len(train), len(t.values)
@@ -106,7 +108,7 @@ def _nulls(t, train, members, options):
     step = max(1, _ELEMENTS // max(1, count * t.dim))
     for start in range(0, options.permutations, step):
         strengths = shuffled(rng, min(step, options.permutations - start), count, values)
-        for moved in directions.clip_directions(t.vectors[train], strengths):
+        for moved in directions.clip_directions(t.vectors[train], strengths, threads=threads):
             for name, member in members.items():
                 rows = np.nan_to_num(moved[member])  # a shuffle may leave a clip without a direction
                 energies = _energies(rows)
@@ -193,8 +195,9 @@ def _cumulative(energies):
 def main(arguments=None):
     """Write metrics and plot data of one encoder under one perturbation."""
     encoder, perturbation = data.arguments("svd", __doc__.partition("\n")[0], arguments)
-    options = params.load().svd
-    result, spectra = analyse(data.load(encoder, perturbation), options)
+    loaded = params.load()
+    threads = worker_count(loaded.compute)
+    result, spectra = analyse(data.load(encoder, perturbation), loaded.svd, threads=threads)
     store.write_table(paths.plots("svd", encoder, perturbation) / "spectrum.csv", spectra)
     store.write_json(paths.metrics("svd", encoder, perturbation), result)
 

@@ -169,3 +169,10 @@ def test_blocks_change_nothing(rng, monkeypatch):
     np.testing.assert_allclose(same, weights, rtol=1e-9)
     np.testing.assert_allclose(projections(vectors, np.arange(60), again, same), projected, atol=1e-9)
     np.testing.assert_allclose(projected[0], (vectors - mean) @ weights[:, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_change_no_bit(rng, dtype):
+    vectors = rng.normal(size=(300, 12, 400)).astype(dtype)
+    alone = clip_directions(vectors, np.arange(12))
+    np.testing.assert_array_equal(clip_directions(vectors, np.arange(12), threads=3), alone)
