@@ -1,10 +1,10 @@
 """Sample-wise CCA directions against sklearn's CCA in a loop: ``python -m benchmarks.cca [--full]``.
 
-3,000 clips x 31 values x 512 dimensions, as float32. The loop keeps one core busy whatever its linear algebra could use,
-ours is measured on one thread and on all cores, as the stages run it. Every clip moves along a direction of its own
-by about as much as its values jitter; a second line has smooth trajectories, whose small Gram matrices are so badly
-conditioned that directions need float64. sklearn is timed on 300 clips drawn at random, a third of them
-between each of our runs over all 3,000, and its time multiplied up; ``--full`` times it on all clips.
+3,000 clips x 31 values x 512 dimensions, as float32. The loop keeps one core busy; ours is measured on one thread and
+on all cores, as the stages run it. Every clip moves along a direction of its own by about as much as its values jitter;
+a second line has smooth trajectories, whose small Gram matrices are so badly conditioned that they need float64.
+sklearn is timed on 300 clips drawn at random, a third of them between each of our runs over all 3,000, and its time
+multiplied up; ``--full`` times it on all clips.
 """
 
 import argparse

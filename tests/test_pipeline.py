@@ -41,7 +41,8 @@ class Clone:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
         }  # fmt: skip
-        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        for unwanted in ("MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE"):
+            self.environment.pop(unwanted, None)
 
     def __call__(self, *command, check=True):
         run = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=500)
