@@ -16,7 +16,7 @@ from stages import paths, store
 from stages.errors import command
 from stages.report import results
 
-WIDTH = 110  # columns that the table may take
+WIDTH = 112  # columns that the table may take
 
 # name in summary.json -> where the number stands in metrics/ANALYSIS/ENCODER/PERTURBATION.json
 _SOURCES = {
@@ -73,7 +73,7 @@ _HEAD = (
 )
 _READING = (
     "Held-out R2 above the null's p95: recordings the direction was not fitted on move along it as strength grows.",
-    "Sample-wise published R2 is 1 by construction (fewer values than dimensions): look at held-out against null.",
+    "Published R2 is in-sample: 1 by construction with no more points than dimensions, so read held-out against null.",
     "",
     f"Plots: {paths.FIGURES}/   Numbers: {paths.SUMMARY}   Compare runs in MLflow: make ui",
 )
@@ -107,7 +107,7 @@ def _row(encoder, perturbation):
 
 
 def _r2(numbers, name):
-    return f"{numbers[name]:.2f}" if name in numbers else "-"
+    return f"{numbers[name]:.2f}".replace("-0.00", "0.00") if name in numbers else "-"
 
 
 def _rank(numbers, name):
