@@ -88,7 +88,7 @@ def test_table_keeps_its_width_whatever_the_names(tmp_path, monkeypatch, capsys)
     write_pair(tmp_path, name, "gain", 0.5)
     summary.main(["--show"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].startswith("an_encoder~  gain ") and lines[3].endswith("5.2 [4.8, 5.8] of 24 (12.5)")
+    assert lines[3].startswith("an_encoder_w~  gain ") and lines[3].endswith("5.2 [4.8, 5.8] of 24 (12.5)")
     assert max(map(len, lines)) <= 112
 
 
