@@ -152,9 +152,9 @@ def _report_short(label, encoder, clips):
     if len(short):
         shortest = short.loc[short.seconds.idxmin()]
         print(
-            f"{label}: {len(short)} clips are shorter than the encoder's window of {encoder.window:g} s "
-            f"(shortest: {shortest['clip']}, {shortest.seconds:.2f} s) and are repeated up to it; "
-            "remove them from the corpus if that is not wanted"
+            f"{label}: {len(short)} of {len(clips)} clips are shorter than the encoder's window of "
+            f"{encoder.window:.3g} s (shortest: {shortest['clip']}, {shortest.seconds:.2f} s) and are repeated "
+            "up to it; remove them from the corpus if that is not wanted"
         )
 
 
