@@ -41,6 +41,7 @@ bench: $(STAMP) ## measure against the peers
 	@python -m benchmarks
 
 ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=... for another port)
+	@echo "runs: http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs"
 	@mlflow ui --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --host 127.0.0.1 --port $(or $(PORT),5000)
 
 preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=full-grids
