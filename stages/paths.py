@@ -12,6 +12,7 @@ CORPUS = Path("data/corpus")
 CLIPS = CORPUS / "clips.csv"
 AUDIO = CORPUS / "audio.h5"
 PERTURBED = Path("data/perturbed")
+ENCODERS = Path("data/encoders")
 WEIGHTS = Path("data/weights")
 EMBEDDINGS = Path("data/embeddings")
 
@@ -29,6 +30,11 @@ def perturbed(perturbation):
 def severity(perturbation):
     """Table that says what each value of a perturbation did to the audio."""
     return perturbed(perturbation) / "severity.csv"
+
+
+def encoder(name):
+    """What an encoder's code is, for those that lie outside this repository."""
+    return ENCODERS / f"{name}.json"
 
 
 def weights(encoder):

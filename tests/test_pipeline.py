@@ -233,6 +233,19 @@ def test_somebodys_own_folder(first, folder, tmp_path):
     assert {"mfcc", "musicnn"} == set(own.json("metrics/summary.json"))
 
 
+def test_somebodys_own_encoder_and_its_changes(first, tmp_path):
+    """The encoder of docs/extending.md, outside of stages/: a change of its code is noticed."""
+    first("git", "clone", "-q", str(first.root), str(tmp_path / "encoder"))
+    own = Clone(tmp_path / "encoder")
+    text = (REPOSITORY / "docs/extending.md").read_text().split("```python\n")[1].split("```")[0]
+    (own.root / "mine.py").write_text(text)
+    own.set({"encoders.mine": {"class": "mine:Rms", "slices": 8}, "run.encoders": "[mine]"})
+    assert "embed mine original: computed 1 of 1" in own.dvc("repro", "original")
+    assert "embed mine original" not in own.dvc("repro", "original")
+    (own.root / "mine.py").write_text(text.replace("p**2", "p**4"))
+    assert "embed mine original: computed 1 of 1" in own.dvc("repro", "original")
+
+
 def test_a_mistake_stops_before_anything_is_computed(first, tmp_path):
     first("git", "clone", "-q", str(first.root), str(tmp_path / "wrong"))
     wrong = Clone(tmp_path / "wrong")
