@@ -1,11 +1,16 @@
 """Where everything lies, relative to the repository root: the only module that spells a path."""
 
+import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
 PRESETS = Path("presets")
+GOLDEN = Path("tests/encode/golden")
 HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
+
+# Of the repository itself, so that experiments in folders of their own do not download again
+DOWNLOADS = Path(os.environ.get("DVC_ROOT", "")) / "data/downloads"
 
 SOURCE = Path("data/source.json")
 CORPUS = Path("data/corpus")
@@ -60,3 +65,8 @@ def metrics(analysis, encoder, perturbation):
 def plots(analysis, encoder, perturbation):
     """Folder with the plot data of one analysis of one encoder under one perturbation."""
     return PLOTS / analysis / encoder / perturbation
+
+
+# The side-by-side comparison with a published figure
+PUBLISHED = METRICS / "published.json"
+PUBLISHED_PLOTS = PLOTS / "published"

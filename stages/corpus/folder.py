@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 from stages import provenance
 from stages.corpus.base import Clip, Corpus
 from stages.corpus.checks import unusable
-from stages.corpus.hashes import remembered_sha256
 from stages.corpus.split import splits_by_group
 from stages.errors import UserError
+from stages.hashes import remembered_sha256
 from stages.params import number, text
 
 COLUMNS = ("file", "label", "group", "split", "genre")
