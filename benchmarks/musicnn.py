@@ -31,7 +31,7 @@ def main():
         try:
             _write_corpus(np.random.default_rng(0).normal(0, 3000, (CLIPS, 2, RATE * SECONDS)).astype(np.int16))
             encoder = params.parse(document).encoders[ENCODER]
-            write_weights(paths.weights(ENCODER), ENCODER, encoder.weights)
+            write_weights(paths.weights(ENCODER), ENCODER, encoder.published)
             network = encoder.load(paths.weights(ENCODER), "cpu")
             loop, vectors = _timed(lambda: _clip_by_clip(encoder, network))
             ratios = []

@@ -57,6 +57,48 @@ def ordered_map(function, tasks, compute, *, threads=False):
                 future.cancel()
 
 
+def prefetched(iterable, ahead=2):
+    """The items of an iterable, taken by a thread of its own up to `ahead` items before they are asked for."""
+    import queue
+
+    items, stop, end = queue.Queue(ahead), threading.Event(), object()
+
+    def put(item):
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                items.put(item, timeout=0.1)
+                return True
+        return False
+
+    def take():
+        iterator = iter(iterable)
+        try:
+            for item in iterator:
+                if not put((item, None)):
+                    break
+            else:
+                put((end, None))
+        except BaseException as error:  # handed over, whatever it is, and raised where the items are used
+            put((None, error))
+        finally:
+            if hasattr(iterator, "close"):
+                iterator.close()
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = items.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
 @contextlib.contextmanager
 def _threads(compute):
     from concurrent.futures import ThreadPoolExecutor

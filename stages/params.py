@@ -63,13 +63,15 @@ def flag(*, nullable=False):
     return _rule(check)
 
 
-def choice(*allowed):
+def choice(*allowed, nullable=False):
     """One of a few words."""
 
     def check(key, value):
+        if value is None and nullable:
+            return None
         if value not in allowed:
             known = ", ".join(map(str, allowed))
-            raise UserError(f"{key} is {value!r}; it must be one of {known}{_hint(value, allowed)}")
+            raise UserError(f"{key} is {value!r}; it must be one of {known}{_or_null(nullable)}{_hint(value, allowed)}")
         return value
 
     return _rule(check)
@@ -118,6 +120,11 @@ def grid(low, high, *, whole=False):
         return tuple(float(v) for v in value)
 
     return _rule(check)
+
+
+def section(cls):
+    """Options of their own, as a dataclass whose fields have rules."""
+    return _rule(lambda key, value: build(cls, value, key))
 
 
 def value_text(value):
@@ -179,7 +186,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Perturb:
-    keep_audio: bool = flag()
+    keep_audio: bool = flag(nullable=True)
     severity_clips: int = integer(1, 1_000_000)
     reverb_tail: bool = flag(nullable=True)
     wav_round_trip: bool = flag(nullable=True)
@@ -214,6 +221,7 @@ class Compute:
     scheduler: str = text(nullable=True)
     device: str = _rule(lambda key, value: _device(key, value))
     chunk: int = integer(1, 10_000)
+    gpu_batch: int = integer(1, 10_000)
 
 
 def _workers(key, value):
@@ -260,6 +268,11 @@ class Params:
         switches = {name: getattr(self.perturb, name) for name in ("reverb_tail", "wav_round_trip", "clip")}
         return {name: by_fidelity if value is None else value for name, value in switches.items()}
 
+    @property
+    def keep_audio(self):
+        """Whether effected audio is kept: as ``perturb.keep_audio`` says, else where the corpus may be shared."""
+        return self.corpus.source.shareable if self.perturb.keep_audio is None else self.perturb.keep_audio
+
 
 def load(path=paths.PARAMS):
     """Read and check params.yaml as a whole.
@@ -304,13 +317,14 @@ def parse(document):
         if section not in document:
             raise UserError(f"missing section {section} in params.yaml")
     run = build(Run, document["run"], "run")
+    fidelity = choice("corrected", "paper").metadata["check"]("fidelity", document["fidelity"])
     params = Params(
-        fidelity=choice("corrected", "paper").metadata["check"]("fidelity", document["fidelity"]),
+        fidelity=fidelity,
         corpus=_corpus(document["corpus"]),
         run=run,
         perturb=build(Perturb, document["perturb"], "perturb"),
         perturbations=_perturbations(document["perturbations"]),
-        encoders=_encoders(document["encoders"], run.encoders),
+        encoders=_encoders(document["encoders"], run.encoders, fidelity),
         cca=build(Cca, document["cca"], "cca"),
         svd=build(Svd, document["svd"], "svd"),
         figures=build(Figures, document["figures"], "figures"),
@@ -361,7 +375,8 @@ def _perturbations(document):
     return {name: build(known[name], options, f"perturbations.{name}") for name, options in document.items()}
 
 
-def _encoders(document, wanted):
+def _encoders(document, wanted, fidelity):
+    """Configured encoders by name; one whose ``policy`` is null follows `fidelity`."""
     known = scan.plugins("encode")
     encoders = {}
     for name, options in _sections(document, "encoders").items():
@@ -378,5 +393,7 @@ def _encoders(document, wanted):
                 f"unknown encoder {key}; known: {', '.join(known)}{_hint(name, known)}; "
                 f"an encoder of your own needs {key}.class: package.module:Class"
             )
-        encoders[name] = build(cls, options, key)
+        encoder = build(cls, options, key)
+        undecided = getattr(encoder, "policy", fidelity) is None
+        encoders[name] = dataclasses.replace(encoder, policy=fidelity) if undecided else encoder
     return encoders

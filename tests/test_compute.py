@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from stages.compute import Progress, ordered_map, worker_count
+from stages.compute import Progress, ordered_map, prefetched, worker_count
 from stages.errors import UserError
 from stages.params import Compute
 
 
 def settings(workers=1, scheduler=None):
-    return Compute(workers=workers, scheduler=scheduler, device="cpu", chunk=4)
+    return Compute(workers=workers, scheduler=scheduler, device="cpu", chunk=4, gpu_batch=4)
 
 
 def slow_square(n):
@@ -94,3 +94,56 @@ def test_progress_prints_lines_without_a_terminal(capsys, monkeypatch):
         progress.advance(10)
         progress.advance(10)
     assert capsys.readouterr().err == "embed x: 70/100 clips, 1.0 clips/s, 30 s left, 50 reused\n"
+
+
+def test_prefetched_items_are_those_of_the_iterable():
+    assert list(prefetched(range(20))) == list(range(20))
+    assert list(prefetched([])) == []
+
+
+def test_prefetched_items_are_made_while_others_are_used():
+    def slow():
+        for n in range(5):
+            time.sleep(0.1)
+            yield n
+
+    start = time.perf_counter()
+    for _ in prefetched(slow()):
+        time.sleep(0.1)
+    assert time.perf_counter() - start < 0.9  # one after the other would take a second
+
+
+def test_few_items_are_prefetched():
+    made = []
+    items = prefetched((made.append(n) or n for n in range(100)), ahead=2)
+    assert next(items) == 0
+    time.sleep(0.2)
+    assert len(made) <= 5
+    items.close()
+
+
+def test_an_error_while_prefetching_comes_after_the_items_before_it():
+    def broken():
+        yield 1
+        raise UserError("clip 2 is broken")
+
+    items = prefetched(broken())
+    assert next(items) == 1
+    with pytest.raises(UserError, match="clip 2 is broken"):
+        next(items)
+
+
+def test_what_is_prefetched_is_closed_with_the_consumer():
+    closed = []
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.append(True)
+
+    items = prefetched(endless())
+    next(items)
+    items.close()
+    assert closed == [True]

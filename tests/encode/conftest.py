@@ -25,7 +25,7 @@ def weights_folder(tmp_path_factory, encoders):
 
     def folder(name):
         if name not in written:
-            write_weights(root / name, name, encoders[name].weights)
+            write_weights(root / name, name, encoders[name].published)
             written.add(name)
         return root / name
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from stages import paths, store
+from stages.encode import embed as embed_module
 from stages.encode.embed import embed
 from stages.errors import UserError
 from stages.perturb.run import perturb
@@ -131,6 +132,30 @@ def test_keeping_audio_or_not_reuses_vectors(toy, capsys):
     toy()
     toy(**{"perturb.keep_audio": False})
     assert "embed toy gain: computed 0 of 3 values, reused 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"perturb.keep_audio": False, "compute.workers": 2},
+        {"perturb.keep_audio": False, "fidelity": "paper", "compute.gpu_batch": 3},
+    ],
+)
+def test_bytes_do_not_depend_on_the_path_for_a_gpu(toy, changes, monkeypatch):
+    """One network in this process, clips prepared by threads; the toy encoder takes any device."""
+    changes = {"perturbation": "reverb", "perturbations.reverb.grid": [0.5, 1.0], **changes}
+    alone = toy(**changes)
+    for path in paths.embeddings("toy", "reverb").iterdir():
+        path.unlink()
+    monkeypatch.setattr(embed_module, "_device", lambda wanted: "cuda")
+    assert toy(**changes) == alone
+
+
+def test_an_error_on_the_path_for_a_gpu_is_one_message(toy, monkeypatch):
+    monkeypatch.setattr(embed_module, "_device", lambda wanted: "cuda")
+    with pytest.raises(UserError, match=r"shape \(\d, 4\)"):
+        toy("Wide")
 
 
 @pytest.mark.parametrize("changes", [{"compute.workers": 2}, {"compute.chunk": 100}, {"compute.chunk": 1}])

