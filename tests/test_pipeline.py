@@ -3,21 +3,13 @@
 One repository is run once for all tests here; each test works on a copy or goes on from there in its own experiment.
 """
 
-import json
-import os
-import shutil
-import sqlite3
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
+from clones import REPOSITORY, Clone, clone_of_the_sources
 
 from stages import store
 
-REPOSITORY = Path(__file__).parents[1]
 SMALL = {
     "corpus.general_midi.pieces": 4,
     "corpus.general_midi.excerpts": 1,
@@ -29,90 +21,6 @@ SMALL = {
     "cca.bootstrap": 50,
     "svd.permutations": 2,
 }
-
-
-class Clone:
-    """A checkout in which commands run as a user would type them."""
-
-    def __init__(self, root):
-        self.root = Path(root)
-        self.environment = {
-            **os.environ,
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
-        }  # fmt: skip
-        for unwanted in ("MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE"):
-            self.environment.pop(unwanted, None)
-
-    def __call__(self, *command, check=True):
-        run = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=500)
-        assert not check or run.returncode == 0, f"{command}\n{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
-        return run.stdout + run.stderr
-
-    def dvc(self, *arguments, check=True):
-        return self(sys.executable, "-m", "dvc", *arguments, check=check)
-
-    def json(self, path):
-        return json.loads((self.root / path).read_text())
-
-    def set(self, changes):
-        """Change params.yaml and commit, so that experiments start from there."""
-        from ruamel.yaml import YAML
-
-        yaml = YAML()
-        document = yaml.load((self.root / "params.yaml").read_text())
-        for key, value in changes.items():
-            *path, last = key.split(".")
-            section = document
-            for part in path:
-                section = section[part]
-            section[last] = YAML(typ="safe").load(value) if isinstance(value, str) else value
-        with open(self.root / "params.yaml", "w") as file:
-            yaml.dump(document, file)
-
-    def commit(self, message):
-        self("git", "add", "-A")
-        self("git", "commit", "-qm", message)
-
-    def mlflow(self, query, *values):
-        with sqlite3.connect(f"file:{self.root / 'mlflow.db'}?mode=ro", uri=True) as database:
-            return database.execute(query, values).fetchall()
-
-    def parents(self):
-        """Run ids of the parents in MLflow, those deleted left out."""
-        return [
-            run for (run,) in self.mlflow(
-                "select run_uuid from runs where lifecycle_stage = 'active' and run_uuid not in "
-                "(select run_uuid from tags where key = 'mlflow.parentRunId')"
-            )
-        ]  # fmt: skip
-
-    def children(self, parent):
-        """Metrics by child name: {"mfcc / gain": {metric: number}}."""
-        rows = self.mlflow(
-            "select r.name, m.key, m.value from runs r join tags t on t.run_uuid = r.run_uuid "
-            "join latest_metrics m on m.run_uuid = r.run_uuid "
-            "where t.key = 'mlflow.parentRunId' and t.value = ? and r.lifecycle_stage = 'active'",
-            parent,
-        )
-        children = {}
-        for name, key, value in rows:
-            children.setdefault(name, {})[key] = value
-        return children
-
-
-def clone_of_the_sources(root):
-    """A git repository with what is in this working tree, committed."""
-    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=REPOSITORY, capture_output=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (REPOSITORY / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, root / name)
-    shutil.rmtree(root / "metrics", ignore_errors=True)  # of the default run
-    (root / "dvc.lock").unlink(missing_ok=True)
-    clone = Clone(root)
-    clone("git", "init", "-q")
-    return clone
 
 
 @pytest.fixture(scope="module")
