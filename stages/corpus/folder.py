@@ -8,9 +8,7 @@ as the file holds it: int16 from 16-bit files, else float32 with full scale at 1
 What is wrong with a single file is said in its clips; only what makes the folder as a whole unusable is an error.
 """
 
-import csv
 import functools
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from stages import provenance
 from stages.corpus.base import Clip, Corpus
 from stages.corpus.checks import unusable
+from stages.corpus.reading import files_below, first_few, reason, table
 from stages.corpus.split import splits_by_group
 from stages.errors import UserError
 from stages.hashes import remembered_sha256
@@ -175,7 +174,7 @@ def _audio_files(root):
     """Paths below `root` of all files with an extension of audio, sorted; nothing hidden, links followed once."""
     known = _extensions()
     files, others = [], Counter()
-    for path in _walk(root):
+    for path in files_below(root):
         extension = PurePosixPath(path).suffix.lower()
         if extension[1:] in known:
             files.append(path)
@@ -194,25 +193,6 @@ def _audio_files(root):
             f"the first is {odd[0]!r}; rename them"
         )
     return sorted(files)
-
-
-def _walk(root):
-    """Paths of all files below `root`, relative to it; hidden ones left out, linked folders entered once."""
-
-    def fail(error):
-        raise UserError(f"{error.filename} cannot be listed ({error.strerror}); change its permissions") from error
-
-    entered = set()
-    for folder, inner, names in os.walk(root, followlinks=True, onerror=fail):
-        stat = os.stat(folder)
-        if (stat.st_dev, stat.st_ino) in entered:
-            inner.clear()
-            continue
-        entered.add((stat.st_dev, stat.st_ino))
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in names:
-            if not name.startswith("."):
-                yield Path(folder, name).relative_to(root).as_posix()
 
 
 @functools.cache
@@ -240,27 +220,11 @@ def _table(path, files, root):
         If it is missing or not CSV, lacks the column file, has unknown columns, names a file twice or one that is not
         there, or has a split that is neither train nor test.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            lines = list(csv.reader(handle, strict=True))
-    except OSError as error:
-        raise UserError(f"corpus.folder.labels: {path} cannot be read ({error.strerror}); correct the path") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"corpus.folder.labels: {path} is not CSV in UTF-8 ({error}); save it as such") from error
-    columns = [name.strip() for name in lines[0]] if lines else []
+    columns, lines = table(path, "corpus.folder.labels")
     _check_columns(columns, path)
     rows, twice = {}, []
-    for number_, line in enumerate(lines[1:], 2):
-        if not any(cell.strip() for cell in line):
-            continue
-        if len(line) != len(columns):
-            raise UserError(
-                f"{path}, row {number_}, has {len(line)} cells and the header {len(columns)}; "
-                f"give every row as many, and quote those with commas"
-            )
-        row = dict(zip(columns, line, strict=True))
-        file = PurePosixPath(row.pop("file").strip()).as_posix()
-        row = {name: cell.strip() for name, cell in row.items()}
+    for number_, row in lines:
+        file = PurePosixPath(row.pop("file")).as_posix()
         if row.get("split", "") not in ("", *SPLITS):
             raise UserError(
                 f"{path}, row {number_}: split is {row['split']!r}; it must be train, test, or empty to leave it open"
@@ -269,11 +233,11 @@ def _table(path, files, root):
             twice.append(file)
         rows[file] = row
     if twice:
-        raise UserError(f"{path} names {_first_few(twice)} more than once; keep one row per file")
+        raise UserError(f"{path} names {first_few(twice)} more than once; keep one row per file")
     strangers = sorted(set(rows) - set(files))
     if strangers:
         raise UserError(
-            f"{path} names {_first_few(strangers)}, not found among the {len(files)} audio files below {root}; "
+            f"{path} names {first_few(strangers)}, not found among the {len(files)} audio files below {root}; "
             f"write paths relative to that folder, with extension, or drop the rows"
         )
     return rows
@@ -290,12 +254,6 @@ def _check_columns(columns, path):
         raise UserError(f"{path} has unknown columns {', '.join(map(repr, unknown))}; known: {', '.join(COLUMNS)}")
     if len(set(columns)) < len(columns):
         raise UserError(f"{path} has a column twice: {', '.join(columns)}; keep one of each")
-
-
-def _first_few(files):
-    files = list(dict.fromkeys(files))
-    shown = ", ".join(files[:5])
-    return shown if len(files) == 1 else f"{len(files)} files ({shown}{', ...' if len(files) > 5 else ''})"
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -340,9 +298,8 @@ def _read(root, recording):
                 yield audio, sample_rate, ""
                 read += 1
     except (soundfile.SoundFileError, OSError) as error:
-        reason = getattr(error, "error_string", str(error)).removeprefix("Error :").strip(" .")
         for _ in range(recording.pieces - read):
-            yield None, sample_rate, f"cannot be read: {reason}"
+            yield None, sample_rate, f"cannot be read: {reason(error)}"
 
 
 def _skip(file, frames):

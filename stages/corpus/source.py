@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict
 
 from stages import paths, store
+from stages.corpus.base import listed
 from stages.errors import command
 from stages.params import load
 
@@ -21,7 +22,7 @@ def main():
 def describe(corpus):
     """Write paths.SOURCE for stages.params.CorpusParams `corpus`, unless it says the same already."""
     source = corpus.source
-    recordings = source.recordings()
+    recordings = listed(source, corpus.on_bad_clip)
     content = {"corpus": corpus.name, "options": asdict(source), "identity": source.identity(recordings)}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if paths.SOURCE.is_file() and paths.SOURCE.read_text(encoding="utf-8") == text:

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.mirror import irmas as irmas_layout
 from stages import params, scan
 from stages.corpus.base import Clip, Corpus
 
@@ -18,10 +19,12 @@ HEAVY = {"pandas", "sklearn", "scipy", "soundfile", "pyloudnorm", "tinysoundfont
 
 
 @pytest.fixture(params=sorted(CORPORA))
-def corpus(request, mixed):
+def corpus(request, mixed, tmp_path):
     name = request.param
     assert name in CONFIGURED, f"params.yaml has no section corpus.{name}"
     small = {"general_midi": {"pieces": 1, "excerpts": 2, "clip_seconds": 0.5}, "folder": {"path": str(mixed)}}
+    if name == "irmas":
+        small[name] = {"root": str(irmas_layout.write(tmp_path, pieces=1))}
     return params.build(CORPORA[name], CONFIGURED[name] | small.get(name, {}), f"corpus.{name}")
 
 
@@ -35,6 +38,7 @@ def some(corpus):
 def test_says_what_it_is(corpus):
     assert isinstance(corpus, Corpus) and type(corpus).__doc__
     assert corpus.name == type(corpus).name and corpus.licence and "\n" not in corpus.licence
+    assert isinstance(corpus.shareable, bool)
     with pytest.raises(dataclasses.FrozenInstanceError):
         corpus.name = "other"
 
@@ -53,6 +57,11 @@ def test_travels_to_workers(corpus, some):
 def test_lists_the_same_again(corpus):
     recordings = corpus.recordings()
     assert recordings and recordings == corpus.recordings()
+
+
+def test_problems_are_phrases(corpus):
+    problems = corpus.problems(corpus.recordings())
+    assert isinstance(problems, list) and all(isinstance(problem, str) and "\n" not in problem for problem in problems)
 
 
 def test_clips_are_as_promised(corpus, some):

@@ -323,7 +323,7 @@ def test_identity_follows_content_and_labels(labelled, workspace, tmp_path, writ
 
 
 def test_hashes_are_sha256_and_remembered(tmp_path, folder, write, workspace, monkeypatch):
-    from stages.corpus import hashes
+    from stages import hashes
 
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "a.wav").write_bytes(b"abc")
@@ -333,7 +333,7 @@ def test_hashes_are_sha256_and_remembered(tmp_path, folder, write, workspace, mo
     assert corpus.identity(corpus.recordings())["files"] == [["a.wav", 3, digest]]
 
     asked = []
-    monkeypatch.setattr(hashes, "file_sha256", lambda file: asked.append(os.path.basename(file)) or "new")
+    monkeypatch.setattr(hashes, "digest", lambda file, algorithm: asked.append(os.path.basename(file)) or "new")
     write(tmp_path / "audio" / "b.wav")
     assert [row[2] for row in corpus.identity(corpus.recordings())["files"]] == [digest, "new"]
     corpus.identity(corpus.recordings())
