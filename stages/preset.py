@@ -1,4 +1,7 @@
-"""Lays presets/NAME.yaml over params.yaml, comments kept: ``python -m stages.preset NAME``."""
+"""Lays presets/NAME.yaml over params.yaml, comments kept: ``python -m stages.preset NAME``.
+
+A preset may begin with ``extends: OTHER``: that one is laid over first.
+"""
 
 import argparse
 
@@ -18,18 +21,31 @@ def lay_over(name):
     """Set in params.yaml every key that the preset has; the result is checked before anything is written."""
     from ruamel.yaml import YAML
 
-    known = sorted(p.stem for p in paths.PRESETS.glob("*.yaml"))
-    if name not in known:
-        raise UserError(f"no preset {name!r}; there are {', '.join(known)}: make preset NAME={known[0]}")
+    overlays = list(_overlays(name, ()))
     yaml = YAML()
     yaml.width = 120
     document = yaml.load(paths.PARAMS.read_text(encoding="utf-8"))
-    _merge(document, params.read(paths.PRESETS / f"{name}.yaml"), "")
+    for overlay in overlays:
+        _merge(document, overlay, "")
     with replacing(paths.PARAMS) as temporary:
         with open(temporary, "w", encoding="utf-8") as file:
             yaml.dump(document, file)
         params.load(temporary)
     print(f"{paths.PARAMS} now has {name}'s values; `git diff {paths.PARAMS}` shows them")
+
+
+def _overlays(name, over):
+    """The preset and those that it extends, those first."""
+    known = sorted(p.stem for p in paths.PRESETS.glob("*.yaml"))
+    if name not in known:
+        raise UserError(f"no preset {name!r}; there are {', '.join(known)}: make preset NAME={known[0]}")
+    if name in over:
+        raise UserError(f"the presets {', '.join(over)} extend each other in a circle; take one `extends` out")
+    overlay = params.read(paths.PRESETS / f"{name}.yaml")
+    extended = overlay.pop("extends", None)
+    if extended is not None:
+        yield from _overlays(extended, (*over, name))
+    yield overlay
 
 
 def _merge(document, overlay, where):

@@ -111,5 +111,5 @@ def test_full_grids_are_the_studys(workspace):
 
 
 def test_unknown_preset(workspace):
-    with pytest.raises(UserError, match="no preset 'x'; there are full-grids, sample"):
+    with pytest.raises(UserError, match="no preset 'x'; there are full-grids, paper, rehearsal, sample"):
         preset.lay_over("x")
