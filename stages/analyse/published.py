@@ -8,8 +8,8 @@ the directions of every drawn method (:mod:`stages.analyse.desensitise`) project
 of one training set.
 
 The published numbers lie in stages/analyse/paper1_roc_auc.csv: 1,140 points read from the path coordinates of the
-vector figure that the study's notebook 4_classification_performance.ipynb carries. Every one, times positives times negatives
-of the study's test set, is a whole or half number, so they are exact to the six digits given. Points outside the drawn
+vector figure in the study's notebook 4_classification_performance.ipynb. Every one, times positives times negatives of
+the study's test set, is a whole or half number, so they are exact to the six digits given. Points outside the drawn
 axes are missing there. ``param`` is the value of the perturbation; the point without effect stands where the study drew
 it (gain 0 dB, reverb 0, low-pass 22,500 Hz) and has ``is_orig`` 1.
 
