@@ -233,8 +233,8 @@ def _reported(response):
 
 
 def _check_download(url, part, remote, reported, mirrored):
-    pinned = remote.hashes or ((("sha256", reported),) if reported else ())
-    for algorithm, expected in pinned:
+    known = remote.hashes + ((("sha256", reported),) if reported else ())
+    for algorithm, expected in known:
         found = hashes.digest(part, algorithm)
         if found == expected:
             continue

@@ -138,8 +138,9 @@ def test_the_hash_of_a_git_blob(server, tmp_path):
     assert fetched(remote(server, hashes=(("git-blob", git),)), tmp_path).read_bytes() == CONTENT
 
 
-def test_where_no_hash_is_pinned_the_one_that_the_hub_reports_must_hold(server, tmp_path):
-    hub = remote(server, hashes=(), urls=(f"{server.url}/resolve/file.bin",))
+@pytest.mark.parametrize("hashes", [(), (("md5", MD5),)])
+def test_the_hash_that_the_hub_reports_must_hold_too(server, tmp_path, hashes):
+    hub = remote(server, hashes=hashes, urls=(f"{server.url}/resolve/file.bin",))
     server.linked_etag = "0" * 64
     with pytest.raises(UserError, match="expected 0{64}"):
         fetched(hub, tmp_path)
