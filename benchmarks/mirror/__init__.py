@@ -3,3 +3,20 @@
 ``python -m benchmarks.mirror FOLDER`` writes one. With EARSHIFT_MIRROR=FOLDER and EARSHIFT_UNPINNED=1 the whole path of
 the first study can be rehearsed, and its time measured, without the official files (docs/reproducing-paper-1.md).
 """
+
+
+def write_weights_file(encoder, path, seed=0):
+    """Write a file in the layout of an encoder's official one, with random weights.
+
+    Parameters
+    ----------
+    encoder : stages.encode.base.Encoder, openl3, panns or clap
+    path : path-like
+    seed : int
+    """
+    from benchmarks.mirror import checkpoints, openl3
+
+    if encoder.name == "openl3":
+        openl3.write(path, seed, representation=encoder.representation)
+    else:
+        {"panns": checkpoints.write_panns, "clap": checkpoints.write_clap}[encoder.name](path, seed)

@@ -4,13 +4,16 @@ import argparse
 from pathlib import Path
 
 import stages  # noqa: F401
-from benchmarks.mirror import checkpoints, irmas, openl3
+from benchmarks import mirror
+from benchmarks.mirror import irmas
 from stages import params
 from stages.corpus.irmas import ARCHIVE
 
+ENCODERS = ("openl3", "panns", "clap")
+
 
 def write(folder, *, pieces, seed=0):
-    """Write stand-ins for the weight files of openl3 (as params.yaml configures it), panns and clap, and for IRMAS.
+    """Write stand-ins for the weight files, of the variants that params.yaml configures, and for IRMAS.
 
     Parameters
     ----------
@@ -19,19 +22,18 @@ def write(folder, *, pieces, seed=0):
     """
     folder.mkdir(parents=True, exist_ok=True)
     encoders = params.load().encoders
-    openl3.write(folder / encoders["openl3"].published.file, seed, representation=encoders["openl3"].representation)
-    checkpoints.write_panns(folder / encoders["panns"].published.file, seed)
-    checkpoints.write_clap(folder / encoders["clap"].published.file, seed)
+    for name in ENCODERS:
+        mirror.write_weights_file(encoders[name], folder / encoders[name].published.file, seed)
     irmas.write_zip(folder / ARCHIVE.file, pieces=pieces, seed=seed)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mirror", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--pieces", type=int, default=6, help="clips per instrument")
+    parser.add_argument("--pieces", type=int, default=8, help="clips per instrument (8)")
     arguments = parser.parse_args()
     write(arguments.folder, pieces=arguments.pieces)
-    print(f"EARSHIFT_MIRROR={arguments.folder} EARSHIFT_UNPINNED=1 make paper PRESET=rehearsal")
+    print(f"EARSHIFT_MIRROR={arguments.folder.absolute()} EARSHIFT_UNPINNED=1 make paper PRESET=rehearsal")
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ class Openl3(Encoder):
 
 
 def windows(waveform, *, hop, centre):
-    """Windows of a clip, so many that every sample is in one.
+    """Windows of a clip, so many that with hops of up to a window every sample is in one.
 
     Parameters
     ----------

@@ -1,10 +1,13 @@
 """Shared fixtures: the encoders as params.yaml configures them, and their weights, converted once per session."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from stages import params, scan
+from benchmarks import mirror
+from stages import params
+from stages.encode.official import Official
 from stages.encode.weights import write_weights
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -12,20 +15,22 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 @pytest.fixture(scope="session")
 def encoders():
-    """Every encoder of this room with its options in params.yaml, by name."""
-    sections = params.read(PARAMS)["encoders"]
-    known = scan.plugins("encode")
-    return {name: params.build(known[name], sections[name], f"encoders.{name}") for name in known if name in sections}
+    """Every encoder of this room as params.yaml configures it, by name."""
+    return params.load(PARAMS).encoders
 
 
 @pytest.fixture(scope="session")
 def weights_folder(tmp_path_factory, encoders):
-    """A function from an encoder's name to the folder with its weights."""
+    """A function from an encoder's name to the folder with its weights; random ones where the official are a file."""
     root, written = tmp_path_factory.mktemp("weights"), set()
 
     def folder(name):
         if name not in written:
-            write_weights(root / name, name, encoders[name].published)
+            published = encoders[name].published
+            if isinstance(published, Official):
+                mirror.write_weights_file(encoders[name], root / published.file)
+                published = dataclasses.replace(published, own=str(root / published.file))
+            write_weights(root / name, name, published)
             written.add(name)
         return root / name
 

@@ -172,7 +172,7 @@ def test_the_random_network_tells_these_clips_apart(clips):
 
 
 def test_batches_give_the_bits_of_single_clips(embed, original):
-    waveforms = np.concatenate([sound(1, 7.0, 44100, seed) * 10.0 ** -seed for seed in range(3)])
+    waveforms = np.concatenate([sound(1, 7.0, 44100, seed) * 10.0**-seed for seed in range(3)])
     together = embed(waveforms)
     np.testing.assert_array_equal(together, np.concatenate([embed(waveform[None]) for waveform in waveforms]))
     for one, other in zip(together, original(waveforms), strict=True):
@@ -216,9 +216,9 @@ def test_the_configuration_is_the_packages():
 # ----------------------------------------------------------------------------------------------------------- policies
 
 
-@pytest.mark.parametrize(("old", "new"), [(48000, 44100), (22050, 44100), (8000, 44100), (44100, 32000), (96000, 44100)])
+@pytest.mark.parametrize(("old", "new"), [(48000, 44100), (22050, 44100), (8000, 44100), (44100, 32000), (96, 44)])
 def test_resampling_is_torchaudios(old, new):
-    audio = sound(2, 0.11, old)
+    audio = sound(2, 6000 / old, old)
     found, expected = clap.resampled(audio, old, new), resampled_slowly(audio, old, new)
     assert found.shape == expected.shape and found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-6)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from stages import scan
+from stages.encode.contract import BATCH_TOLERANCE
 from stages.encode.official import Official
 from stages.encode.wheel import Wheel
 
@@ -94,11 +95,13 @@ def test_stereo_of_equal_channels_is_mono(encoder, embed):
     )
 
 
-def test_the_same_clip_gives_the_same_bits_in_any_company(encoder, embed):
-    waveforms = np.stack([encoder.waveform(noise(1, 3.0, 44100, seed), 44100) for seed in range(3)])
+def test_a_clip_does_not_depend_on_its_company(encoder, embed):
+    """To the bit where clips are computed one by one; else as far as sums of floats in another order go."""
+    waveforms = np.stack([encoder.waveform(noise(1, 1.0, 44100, seed), 44100) for seed in range(3)])
     alone = np.concatenate([embed(waveforms[i : i + 1]) for i in range(3)])
-    np.testing.assert_array_equal(embed(waveforms), alone)
-    np.testing.assert_array_equal(embed(waveforms[::-1])[::-1], alone)
+    allowed = 0 if encoder.batch == 1 else BATCH_TOLERANCE * np.abs(alone).max()
+    np.testing.assert_allclose(embed(waveforms), alone, rtol=0, atol=allowed)
+    np.testing.assert_allclose(embed(waveforms[::-1])[::-1], alone, rtol=0, atol=allowed)
 
 
 def test_threads_change_no_bit(encoder, embed):

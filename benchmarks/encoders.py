@@ -1,0 +1,230 @@
+"""The first study's encoders against the original packages: ``python -m benchmarks.encoders [ENCODER ...]``.
+
+Random weights in the official layouts, 16-bit stereo clips of 3 s, both sides with the same weights, audio and, in
+``paper`` policy, the same vectors, which is checked. Rounds of both sides alternate, and medians are compared.
+
+- network: the package's own call on clip after clip, in a fresh process of its own with the threads and instruction
+  sets that PyTorch chooses, against what our workers do (a process per core, batches of the encoder's size).
+- whole step: the published loop (pedalboard from file to file, then the package from file to vector) against our
+  stages from audio files to embedding files: corpus, perturb and embed, their start included, for several values.
+- bfloat16: ours once more, with its difference from float32.
+
+For openl3, which cannot be installed any more, the other side is its network as Keras lays it out, in TensorFlow where
+that is installed (extra ``tensorflow``), else written plainly in PyTorch.
+
+On a GPU the other side is the package's call with batch 1 on it. Last comes the time that the study's whole sweep
+(6,705 clips at 108 values and as they are) takes at the rate of the whole step.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import stages  # noqa: F401
+from benchmarks.mirror import checkpoints, openl3
+from stages import params, paths, store
+from stages.encode.embed import embed
+from stages.encode.inference import Batches
+from stages.encode.weights import write_weights
+from stages.perturb.run import perturb
+
+RATE, SECONDS, ROUNDS = 44100, 3, 3
+SWEEP = 6705 * 109
+VALUES = (-20, -10, 4)  # dB of gain, of the whole step
+WRITERS = {"panns": checkpoints.write_panns, "clap": checkpoints.write_clap, "openl3": openl3.write}
+FILES = {"panns": "panns.pth", "clap": "clap.pth", "openl3": "openl3.h5"}
+
+
+def main(arguments=()):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders", description=__doc__.partition("\n")[0])
+    parser.add_argument("encoders", nargs="*", metavar="ENCODER", help=f"of {', '.join(WRITERS)}; all when none")
+    parser.add_argument("--clips", type=int, default=32)
+    chosen = parser.parse_args(arguments)
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    where = torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPU cores"
+    print(f"encoders: {chosen.clips} clips of {SECONDS} s on {where}, torch {torch.__version__}")
+    for name in chosen.encoders or WRITERS:
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            _compare(name, chosen.clips, device)
+
+
+def _compare(name, clips, device):
+    import numpy as np
+
+    WRITERS[name](Path(FILES[name]), 7)
+    _write_clips(clips)
+    settings = _settings(name, device)
+    encoder = settings.encoders[name]
+    write_weights(paths.weights(name), name, encoder.published)
+    write_weights(Path("half"), name, encoder.published)
+    with _peer(name, device) as peer:
+        theirs, ours, half = [], [], []
+        for _ in range(ROUNDS):
+            theirs.append(peer("call"))
+            ours.append(_rate(encoder, paths.weights(name), device))
+            half.append(_rate(_changed(settings, name, precision="bfloat16"), Path("half"), device))
+        vectors = ours[0][1]
+        difference = _difference(vectors, np.load("peer.npy"))
+        seconds, mine, quick = (statistics.median(r[0] for r in runs) for runs in (theirs, ours, half))
+        print(
+            f"encoders: {name}: network: the original {seconds * 1e3:.0f} ms a clip, ours {mine * 1e3:.0f} ms, "
+            f"{seconds / mine:.2f} x; vectors equal to {difference:.0e} of the largest value"
+        )
+        print(
+            f"encoders: {name}: bfloat16: {quick * 1e3:.0f} ms, {seconds / quick:.2f} x the original in float32; "
+            f"differs from float32 by {_difference(half[0][1], vectors):.0e} of the largest value"
+        )
+        loops, steps = [], []
+        for _ in range(ROUNDS):
+            loops.append(peer("loop")[0])
+            steps.append(_whole_step(settings, name, clips))
+    loop, step = statistics.median(loops), statistics.median(steps)
+    print(
+        f"encoders: {name}: whole step: published loop {loop * 1e3:.0f} ms a clip, ours {step * 1e3:.0f} ms, "
+        f"{loop / step:.2f} x; peak memory {theirs[0][2]:.1f} and {_peak(device):.1f} GiB"
+    )
+    print(f"encoders: {name}: the study's sweep of {SWEEP:,} clips would take {SWEEP * step / 3600:.1f} h")
+
+
+def _settings(name, device, **options):
+    document = params.read(Path(__file__).parents[1] / paths.PARAMS)
+    document["encoders"][name].update(policy="paper", weights={"path": str(Path(FILES[name]).absolute())}, **options)
+    document["run"] = {"encoders": [name], "perturbations": ["gain"]}
+    document["perturb"].update(keep_audio=False, wav_round_trip=True, clip=True, severity_clips=1)
+    document["perturbations"]["gain"]["grid"] = list(VALUES)
+    document["corpus"].update(name="folder", folder={"path": "wav", "labels": None, "clip_seconds": None})
+    document["compute"].update(device=device, scheduler=None, workers="auto")
+    return params.parse(document)
+
+
+def _changed(settings, name, **options):
+    import dataclasses
+
+    return dataclasses.replace(settings.encoders[name], **options)
+
+
+def _write_clips(count):
+    import numpy as np
+    import soundfile
+
+    Path("wav").mkdir()
+    rng = np.random.default_rng(0)
+    seconds = np.arange(RATE * SECONDS) / RATE
+    for n in range(count):
+        tone = np.sin(2 * np.pi * 110 * 2 ** (n / 7) * seconds)
+        audio = 6000 * tone[:, None] * [1, 0.6] + rng.normal(0, 800, (len(seconds), 2))
+        soundfile.write(f"wav/{n:04d}.wav", audio.astype(np.int16), RATE, subtype="PCM_16")
+
+
+@contextlib.contextmanager
+def _peer(name, device):
+    """A function that has the other side run once: seconds a clip, None, peak memory in GiB."""
+    command = [sys.executable, "-m", "benchmarks._peers", name, FILES[name], "wav", "peer.npy", device]
+    environment = {key: value for key, value in os.environ.items() if key not in _pinned()}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
+
+    def run(kind):
+        process.stdin.write(f"{kind}\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the other side of {name} failed: {' '.join(command)}")
+        answer = json.loads(line)
+        return answer["seconds"], None, answer["memory"]
+
+    try:
+        yield run
+    finally:
+        process.stdin.close()
+        process.wait()
+
+
+def _pinned():
+    """Names of the settings that stages/__init__.py makes for this process and its children."""
+    threads = {f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+    return threads | {
+        "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES",
+    }  # fmt: skip
+
+
+def _rate(encoder, folder, device):
+    """Seconds a clip of what the workers do with waveforms, and the vectors."""
+    import numpy as np
+
+    files = sorted(Path("wav").iterdir())
+    if device != "cpu":
+        return _encoded(encoder, folder, device, files)
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    cores = os.cpu_count()
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+        parts = [list(part) for part in np.array_split(np.array(files, dtype=object), cores)]
+        done = list(pool.map(_encoded, [encoder] * cores, [folder] * cores, [device] * cores, parts))
+    rate = sum(len(part) / (seconds * len(part)) for part, (seconds, _) in zip(parts, done, strict=True))
+    return 1 / rate, np.concatenate([vectors for _, vectors in done])
+
+
+def _encoded(encoder, folder, device, files):
+    import numpy as np
+    import soundfile
+
+    audio = [soundfile.read(path, dtype="float32", always_2d=True) for path in files]
+    waveforms = np.stack([encoder.waveform(samples.T, rate) for samples, rate in audio])
+    network = Batches(encoder.load(folder, device), encoder, encoder.batch if device == "cpu" else 64)
+    network(waveforms[: encoder.batch])
+    time.sleep(0.5)  # the other workers are about to be ready too
+    start = time.perf_counter()
+    vectors = network(waveforms)
+    return (time.perf_counter() - start) / len(files), vectors
+
+
+def _whole_step(settings, name, clips):
+    """Seconds per clip and value from audio files to embedding files."""
+    import shutil
+
+    from stages.corpus.build import build
+
+    shutil.rmtree("data/corpus", ignore_errors=True)
+    shutil.rmtree("data/perturbed", ignore_errors=True)
+    shutil.rmtree(paths.embeddings(name, "gain"), ignore_errors=True)
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(None):
+        build(settings)
+        perturb(settings, "gain")
+        embed(settings, name, "gain")
+    seconds = time.perf_counter() - start
+    assert store.read_embeddings(paths.embeddings(name, "gain") / "-10.h5").valid.all()
+    return seconds / (clips * len(VALUES))
+
+
+def _difference(vectors, reference):
+    import numpy as np
+
+    return float(np.abs(vectors - reference).max() / np.abs(reference).max())
+
+
+def _peak(device):
+    """Peak memory in GiB: of the GPU, or of the largest worker."""
+    if device != "cpu":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
