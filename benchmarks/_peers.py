@@ -5,10 +5,11 @@ and instruction sets are what PyTorch chooses. It prints one line of JSON for ev
 input: "call" times the package's own call on clip after clip, "loop" the published loop from audio file over effect to
 vector. The vectors of the last one are left in OUT.
 
-The packages come without what they cannot have here: torchaudio's reader is soundfile's, msclap has no text encoder
-(its weights are never used for audio), openl3 is torchopenl3's network on windows that are already spectrograms.
+The packages come without what they cannot have here: torchaudio's reader is soundfile's, msclap has no text encoder,
+which audio does not pass. Of openl3 there is the network alone, fed with spectrograms, and so no loop.
 """
 
+import functools
 import json
 import os
 import resource
@@ -30,8 +31,11 @@ def panns(weights, device):
     rows = ["index,mid,display_name", *(f"{n},/m/{n},class {n}" for n in range(527))]
     (home / "panns_data/class_labels_indices.csv").write_text("\n".join(rows) + "\n")
     import librosa
+    import torch
     from panns_inference import AudioTagging
 
+    # the package counts on the default of PyTorch before 2.6; the file was written by this benchmark a moment ago
+    torch.load = functools.partial(torch.load, weights_only=False)
     tagger = AudioTagging(checkpoint_path=str(weights), device=device)
 
     def load(path):
@@ -75,12 +79,71 @@ def clap(weights, device):
     return str, lambda path: wrapper.get_audio_embeddings([path])[0].cpu().numpy()
 
 
+def openl3(weights, device):
+    """From spectrograms of windows, which lie in spectra.npy, to a vector: TensorFlow where it is installed."""
+    import importlib.util
+
+    import h5py
+    import numpy as np
+
+    spectra = np.load("spectra.npy", mmap_mode="r")
+    with h5py.File(weights) as file:
+        groups = (file[name] for name in file.attrs["layer_names"])
+        layers = [[group[name][:] for name in group.attrs["weight_names"]] for group in groups]
+    build = _in_tensorflow if importlib.util.find_spec("tensorflow") else _in_torch
+    network = build([arrays for arrays in layers if arrays], spectra.shape[2:], device)
+    files = sorted(Path("wav").glob("*.wav"))
+    return lambda path: np.array(spectra[files.index(path)]), lambda windows: network(windows).mean(axis=0)
+
+
+def _in_tensorflow(layers, shape, device):
+    import tensorflow as tf
+
+    layer = tf.keras.layers
+    built = [layer.Input((*shape, 1)), layer.BatchNormalization()]
+    for number, channels in enumerate((64, 64, 128, 128, 256, 256, 512, 512)):
+        built.append(layer.Conv2D(channels, 3, padding="same"))
+        if number < 7:
+            built += [layer.BatchNormalization(), layer.ReLU()]
+        if number in (1, 3, 5):
+            built.append(layer.MaxPooling2D(2))
+    model = tf.keras.Sequential([*built, layer.GlobalMaxPooling2D()])
+    for target, arrays in zip((each for each in model.layers if each.get_weights()), layers, strict=True):
+        target.set_weights(arrays)
+    call = tf.function(lambda windows: model(windows, training=False))
+    return lambda windows: call(tf.constant(windows[..., None])).numpy()
+
+
+def _in_torch(layers, shape, device):
+    import torch
+    from torch.nn import functional as F
+
+    layers = [[torch.from_numpy(array).to(device) for array in arrays] for arrays in layers]
+    kernels = [arrays[0].permute(3, 2, 0, 1).contiguous() for arrays in layers[1::2]]
+
+    def normalised(maps, gamma, beta, mean, variance):
+        return F.batch_norm(maps, mean, variance, gamma, beta, eps=1e-3)
+
+    @torch.inference_mode()
+    def network(windows):
+        maps = normalised(torch.from_numpy(windows)[:, None].to(device), *layers[0])
+        for number, kernel in enumerate(kernels):
+            maps = F.conv2d(maps, kernel, layers[1 + 2 * number][1], padding=1)
+            if number < 7:
+                maps = normalised(maps, *layers[2 + 2 * number]).relu_()
+            if number in (1, 3, 5):
+                maps = F.max_pool2d(maps, 2)
+        return maps.amax((2, 3)).cpu().numpy()
+
+    return network
+
+
 def main():
     name, weights, folder, out, device = sys.argv[1:]
     stdout, sys.stdout = sys.stdout, sys.stderr
     import numpy as np
 
-    load, encode = {"panns": panns, "clap": clap}[name](Path(weights), device)
+    load, encode = {"panns": panns, "clap": clap, "openl3": openl3}[name](Path(weights), device)
     files = sorted(Path(folder).glob("*.wav"))
     encode(load(files[0]))
     for line in sys.stdin:

@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 
 import stages  # noqa: F401
-from benchmarks.mirror import checkpoints, openl3
+from benchmarks.mirror import write_weights_file
 from stages import params, paths, store
 from stages.encode.embed import embed
 from stages.encode.inference import Batches
@@ -39,13 +39,12 @@ from stages.perturb.run import perturb
 RATE, SECONDS, ROUNDS = 44100, 3, 3
 SWEEP = 6705 * 109
 VALUES = (-20, -10, 4)  # dB of gain, of the whole step
-WRITERS = {"panns": checkpoints.write_panns, "clap": checkpoints.write_clap, "openl3": openl3.write}
 FILES = {"panns": "panns.pth", "clap": "clap.pth", "openl3": "openl3.h5"}
 
 
 def main(arguments=()):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders", description=__doc__.partition("\n")[0])
-    parser.add_argument("encoders", nargs="*", metavar="ENCODER", help=f"of {', '.join(WRITERS)}; all when none")
+    parser.add_argument("encoders", nargs="*", metavar="ENCODER", help=f"of {', '.join(FILES)}; all when none")
     parser.add_argument("--clips", type=int, default=32)
     chosen = parser.parse_args(arguments)
     import torch
@@ -53,7 +52,7 @@ def main(arguments=()):
     device = "cuda" if torch.cuda.is_available() else "cpu"
     where = torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPU cores"
     print(f"encoders: {chosen.clips} clips of {SECONDS} s on {where}, torch {torch.__version__}")
-    for name in chosen.encoders or WRITERS:
+    for name in chosen.encoders or FILES:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             _compare(name, chosen.clips, device)
 
@@ -61,10 +60,12 @@ def main(arguments=()):
 def _compare(name, clips, device):
     import numpy as np
 
-    WRITERS[name](Path(FILES[name]), 7)
     _write_clips(clips)
     settings = _settings(name, device)
     encoder = settings.encoders[name]
+    write_weights_file(encoder, FILES[name], 7)
+    if name == "openl3":
+        _write_spectra(encoder)
     write_weights(paths.weights(name), name, encoder.published)
     write_weights(Path("half"), name, encoder.published)
     with _peer(name, device) as peer:
@@ -86,12 +87,16 @@ def _compare(name, clips, device):
         )
         loops, steps = [], []
         for _ in range(ROUNDS):
-            loops.append(peer("loop")[0])
+            if name != "openl3":
+                loops.append(peer("loop")[0])
             steps.append(_whole_step(settings, name, clips))
-    loop, step = statistics.median(loops), statistics.median(steps)
+    step = statistics.median(steps)
+    against = f"published loop {statistics.median(loops) * 1e3:.0f} ms a clip, " if loops else ""
+    ratio = f", {statistics.median(loops) / step:.2f} x" if loops else " a clip"
+    ours_in = "the GPU" if device != "cpu" else "a worker"
     print(
-        f"encoders: {name}: whole step: published loop {loop * 1e3:.0f} ms a clip, ours {step * 1e3:.0f} ms, "
-        f"{loop / step:.2f} x; peak memory {theirs[0][2]:.1f} and {_peak(device):.1f} GiB"
+        f"encoders: {name}: whole step: {against}ours {step * 1e3:.0f} ms{ratio}; peak memory "
+        f"{theirs[-1][2]:.1f} GiB in the original's process, {_peak(device):.1f} GiB in {ours_in} of ours"
     )
     print(f"encoders: {name}: the study's sweep of {SWEEP:,} clips would take {SWEEP * step / 3600:.1f} h")
 
@@ -124,6 +129,22 @@ def _write_clips(count):
         tone = np.sin(2 * np.pi * 110 * 2 ** (n / 7) * seconds)
         audio = 6000 * tone[:, None] * [1, 0.6] + rng.normal(0, 800, (len(seconds), 2))
         soundfile.write(f"wav/{n:04d}.wav", audio.astype(np.int16), RATE, subtype="PCM_16")
+
+
+def _write_spectra(encoder):
+    """What openl3's network sees of every clip, for the other side."""
+    import numpy as np
+    import soundfile
+
+    from stages.encode import openl3
+
+    spectra = []
+    for path in sorted(Path("wav").iterdir()):
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        waveform = encoder.waveform(audio.T, rate)
+        windows = openl3.windows(waveform, hop=int(encoder.hop * encoder.sample_rate), centre=encoder.centre)
+        spectra.append([openl3.decibels(window, openl3._REPRESENTATIONS[encoder.representation]) for window in windows])
+    np.save("spectra.npy", np.array(spectra, dtype=np.float32))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """params.yaml: as committed it loads; each mistake gives one message that names key, value and bounds."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from stages import params, preset
 from stages.errors import UserError
 from stages.params import value_text
+
+REPOSITORY = Path(__file__).parents[1]
 
 
 def test_the_committed_file_loads(workspace):
@@ -89,7 +93,7 @@ def test_value_text_forms():
     assert [value_text(v) for v in (-40.0, -0.0, 0.5, 18333.333, 4)] == ["-40", "0", "0.5", "18333.333", "4"]
 
 
-@pytest.mark.parametrize("name", ["full-grids", "sample"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in REPOSITORY.glob("presets/*.yaml")))
 def test_presets_lay_over(workspace, name):
     before = params.read()
     preset.lay_over(name)
@@ -108,6 +112,42 @@ def test_full_grids_are_the_studys(workspace):
     np.testing.assert_allclose(grids["lowpass"][::-1], np.round(np.geomspace(1600, 22000 / 1.2, 31), 3))
     np.testing.assert_allclose(grids["reverb"], np.linspace(0.01, 1, 100)[::3])
     np.testing.assert_allclose(grids["bitcrush"][::-1], np.arange(4, 16))
+
+
+def test_the_first_study_as_published(workspace):
+    preset.lay_over("paper")
+    paper = params.load()
+    assert paper.fidelity == "paper" and paper.corpus.name == "irmas" and not paper.keep_audio
+    assert paper.run.encoders == ("openl3", "panns", "clap")
+    assert {paper.encoders[name].policy for name in paper.run.encoders} == {"paper"} and all(paper.switches.values())
+    assert [len(paper.perturbations[name].grid) for name in paper.run.perturbations] == [31, 31, 34, 12]
+
+
+def test_presets_that_extend_each_other_in_a_circle(workspace):
+    for name, other in (("one", "two"), ("two", "one")):
+        (workspace / f"presets/{name}.yaml").write_text(f"extends: {other}\n")
+    with pytest.raises(UserError, match="presets one, two extend each other in a circle"):
+        preset.lay_over("one")
+
+
+def test_a_policy_that_is_left_open_follows_fidelity(edited):
+    assert edited({"fidelity": "paper"}).encoders["clap"].policy == "paper"
+    assert edited({"fidelity": "paper", "encoders.clap.policy": "corrected"}).encoders["clap"].policy == "corrected"
+    assert edited({"fidelity": "corrected", "encoders.clap.policy": None}).encoders["clap"].policy == "corrected"
+
+
+def test_effected_audio_is_kept_where_the_corpus_may_be_shared(edited):
+    assert edited({}).keep_audio and not edited({"corpus.name": "irmas"}).keep_audio
+    assert edited({"corpus.name": "irmas", "perturb.keep_audio": True}).keep_audio
+
+
+def test_nested_sections_are_checked(edited):
+    with pytest.raises(UserError, match="unknown key encoders.panns.weights.pat; .*did you mean 'path'"):
+        edited({"encoders.panns.weights": {"pat": "x"}})
+    with pytest.raises(
+        UserError, match="clap.policy is 'papers'; it must be one of paper, corrected, or null"
+    ):
+        edited({"encoders.clap.policy": "papers"})
 
 
 def test_unknown_preset(workspace):
