@@ -55,7 +55,7 @@ _SAMPLES = _SECONDS * _SAMPLE_RATE
 _ZERO_CROSSINGS, _ROLLOFF = 6, 0.99
 
 _FRAMES, _QUARTERS, _PATCH, _WINDOW = 1024, 4, 4, 8
-_ROWS = 512  # of a matrix that a perceptron takes at once, so that what lies between its layers stays in the cache
+_ROWS = 1024  # of a matrix that a perceptron takes at once, so that what lies between its layers stays in the cache
 _CLIPS = {"cpu": 1, "cuda": 64}  # at a time; on a CPU single ones are quickest, and their bits depend on no others
 
 
@@ -163,7 +163,8 @@ class Network:
         bias = table.view(patches, patches, heads).permute(2, 0, 1)[None]
         if block.attn_mask is not None:  # window by window, for shifted ones join what does not belong together
             bias = bias + block.attn_mask[:, None]
-        bias = bias.detach().contiguous().to(self._device)
+        on_cpu = self._device.type == "cpu"  # where a float32 mask costs nothing; elsewhere it must be as the rest
+        bias = bias.detach().contiguous().to(self._device, torch.float32 if on_cpu else self._dtype)
 
         def step(tokens, clips):
             query, key, value = split(norm(tokens)).view(-1, patches, 3, heads, width // heads).permute(2, 0, 3, 1, 4)

@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+from benchmarks.mirror.openl3 import write_layers
 from stages.encode.keras_checkpoint import read_layers
 from stages.errors import UserError
-from benchmarks.mirror.openl3 import write_layers
 
 # Alphabetical order, which HDF5 lists groups in, is not the order of the network
 LAYERS = [

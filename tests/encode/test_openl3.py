@@ -16,12 +16,12 @@ import pytest
 import soundfile
 import torch
 
+from benchmarks.mirror import openl3 as openl3_layout
 from stages import params
 from stages.encode import openl3
 from stages.encode.openl3 import Openl3
 from stages.encode.weights import open_weights, write_weights
 from stages.errors import UserError
-from benchmarks.mirror import openl3 as openl3_layout
 
 FIXTURES = Path(__file__).with_name("fixtures")
 OPTIONS = {

@@ -154,6 +154,15 @@ def test_batches_give_what_single_clips_give(embed, original):
     np.testing.assert_array_equal(embed(waveforms), together)
 
 
+def test_blocks_as_a_gpu_computes_them(folder, original, monkeypatch):
+    for name in ("_wide", "_narrow"):
+        monkeypatch.setattr(panns, name, panns._plain)
+    monkeypatch.setattr(panns, "_APART", 0)
+    waveforms = np.concatenate([sound(1, 0.6, 32000, seed) for seed in range(3)])
+    for one, other in zip(make().load(folder, "cpu")(waveforms), original(waveforms), strict=True):
+        assert relative(one, other) < TOLERANCE
+
+
 def test_silence_and_full_scale_are_as_the_package_has_them(embed, original):
     square = np.where(np.arange(32000) // 50 % 2, 1, -1).astype(np.float32)
     waveforms = np.stack([np.zeros(32000, np.float32), square])
