@@ -31,7 +31,7 @@ PAIRS = [(encoder, perturbation) for encoder in ("openl3", "panns", "clap") for 
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mirror")
-    write(folder, pieces=4)
+    write(folder, pieces=5)
     return folder
 
 
@@ -68,10 +68,10 @@ def test_all_encoders_moved_under_all_effects(paper):
     summary = paper.json("metrics/summary.json")
     assert {(e, p) for e, row in summary.items() for p in row} == set(PAIRS)
     clips = store.read_clips(paper.root / "data/corpus/clips.csv")
-    assert len(clips) == 44 and clips["label"].nunique() == 11 and not clips["genre"].eq("latin_soul").any()
+    assert len(clips) == 55 and clips["label"].nunique() == 11 and not clips["genre"].eq("latin_soul").any()
     for encoder, dim in (("openl3", 512), ("panns", 2048), ("clap", 1024)):
         embeddings = store.read_embeddings(paper.root / f"data/embeddings/{encoder}/gain/-40.h5")
-        assert embeddings.features.shape == (44, dim) and embeddings.valid.all()
+        assert embeddings.features.shape == (55, dim) and embeddings.valid.all()
         assert paper.json(f"data/weights/{encoder}/weights.json")["official"] is False
 
 
@@ -82,13 +82,14 @@ def test_effected_audio_of_irmas_is_not_kept(paper):
 def test_materialised_audio_gives_the_same_bits(paper):
     fused = vectors(paper)
     assert len(fused) == 2 * len(PAIRS)
+    again = [("openl3", "gain"), ("panns", "reverb"), ("clap", "reverb")]
     paper.set({"perturb.keep_audio": True})
-    for encoder, perturbation in PAIRS:
+    for encoder, perturbation in again:
         shutil.rmtree(paper.root / f"data/embeddings/{encoder}/{perturbation}")
     for perturbation in ("gain", "reverb"):
         paper("python", "-m", "stages.perturb.run", perturbation)
         assert list((paper.root / f"data/perturbed/{perturbation}").glob("*.h5"))
-    for pair in PAIRS:
+    for pair in again:
         paper("python", "-m", "stages.encode.embed", *pair)
     assert vectors(paper) == fused
 

@@ -144,9 +144,7 @@ def test_effected_audio_is_kept_where_the_corpus_may_be_shared(edited):
 def test_nested_sections_are_checked(edited):
     with pytest.raises(UserError, match="unknown key encoders.panns.weights.pat; .*did you mean 'path'"):
         edited({"encoders.panns.weights": {"pat": "x"}})
-    with pytest.raises(
-        UserError, match="clap.policy is 'papers'; it must be one of paper, corrected, or null"
-    ):
+    with pytest.raises(UserError, match="clap.policy is 'papers'; it must be one of paper, corrected, or null"):
         edited({"encoders.clap.policy": "papers"})
 
 

@@ -6,6 +6,9 @@ The network is ``AudioEncoder`` of msclap 1.3.4, an HTS-AT and a projection (:fu
 the published file. What is computed is a rearrangement of it (:class:`Network`) that gives the same numbers in less
 time. Nothing of the text branch is imported or kept, and neither torchaudio nor transformers is needed.
 
+The mel filters are those in the file. The package builds HTS-AT for 32 kHz, whatever config_2023.yml says, and gives it
+44.1 kHz: filters from 50 Hz to 14 kHz then hear from 69 Hz to 19.3 kHz.
+
 HTS-AT sees a clip of 7 s as a square of 64 x 64 patches, each 4 frames x 4 bands: its rows are the bands of four
 quarters of the clip, one below the other. It attends within windows of 8 x 8 patches, which every other block shifts by
 half a window; three times four neighbouring patches are merged into one. Here patches are rows of a matrix in the order
