@@ -204,7 +204,7 @@ class Panns(Encoder):
     sample_rate = _SAMPLE_RATE
     window = _SHORTEST / _SAMPLE_RATE
     batch = _CLIPS
-    packages = ("numpy", "panns-inference", "soxr", "torch")
+    packages = ("numba", "numpy", "panns-inference", "soxr", "torch")
     dim = 2048
 
     @property
