@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import torch_layouts
 from torch import nn
 
+from benchmarks.mirror import checkpoints as torch_layouts
 from stages import params
 from stages.encode import panns
 from stages.encode.inference import reproducible_inference
