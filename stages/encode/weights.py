@@ -73,7 +73,7 @@ def _check_finite(arrays, encoder, about):
 def _write(path, arrays):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, array in sorted(arrays.items()):
-            with archive.open(zipfile.ZipInfo(f"{name}.npy", _DATE), "w", force_zip64=True) as member:
+            with archive.open(zipfile.ZipInfo(f"{name}.npy", _DATE), "w") as member:
                 np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
 
 
