@@ -211,6 +211,50 @@ class Svd:
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """``svd_threshold`` is one number, or a list of them: the method is then evaluated at each."""
+
+    methods: tuple = _rule(lambda key, value: _methods(key, value))
+    svd_threshold: object = _rule(lambda key, value: _thresholds(key, value))
+    seed: int = integer(0, 2**32 - 1)
+    bootstrap: int = integer(1, 100_000)
+    confidence: float = number(0.5, 0.999)
+
+
+def _methods(key, value):
+    from stages.analyse.desensitise import METHODS
+
+    wanted = names().metadata["check"](key, value)
+    for name in wanted:
+        if name not in METHODS:
+            raise UserError(f"{key} names {name!r}; known: {', '.join(METHODS)}{_hint(name, METHODS)}")
+    return wanted
+
+
+def _thresholds(key, value):
+    several = value if isinstance(value, list) else [value]
+    good = [isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v <= 1 for v in several]
+    if not several or not all(good) or len(set(several)) < len(several):
+        raise UserError(f"{key} is {value!r}; it must be a number above 0, up to 1, or a list of different ones")
+    return tuple(float(v) for v in several) if isinstance(value, list) else float(value)
+
+
+@dataclass(frozen=True)
+class TrajectoryMaps:
+    clips: int = integer(1, 20)
+    neighbours: int = integer(2, 100)
+    seed: int = integer(0, 2**32 - 1)
+    bootstrap: int = integer(1, 1_000_000)
+    confidence: float = number(0.5, 0.999)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    severity: str = choice("lsd_db", "loudness_lu", "snr_db")
+    confidence: float = number(0.5, 0.999)
+
+
+@dataclass(frozen=True)
 class Figures:
     instrument: str = text()
 
@@ -258,6 +302,9 @@ class Params:
     encoders: dict
     cca: Cca
     svd: Svd
+    trajectories: TrajectoryMaps
+    robustness: Robustness
+    comparison: Comparison
     figures: Figures
     compute: Compute
 
@@ -327,6 +374,9 @@ def parse(document):
         encoders=_encoders(document["encoders"], run.encoders, fidelity),
         cca=build(Cca, document["cca"], "cca"),
         svd=build(Svd, document["svd"], "svd"),
+        trajectories=build(TrajectoryMaps, document["trajectories"], "trajectories"),
+        robustness=build(Robustness, document["robustness"], "robustness"),
+        comparison=build(Comparison, document["comparison"], "comparison"),
         figures=build(Figures, document["figures"], "figures"),
         compute=build(Compute, document["compute"], "compute"),
     )

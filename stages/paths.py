@@ -9,6 +9,8 @@ PRESETS = Path("presets")
 GOLDEN = Path("tests/encode/golden")
 HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
 
+SCRATCH = Path(".dvc/tmp/earshift")  # what a killed analysis had finished
+
 # Of the repository itself, so that experiments in folders of their own do not download again
 DOWNLOADS = Path(os.environ.get("DVC_ROOT", "")) / "data/downloads"
 
@@ -23,8 +25,10 @@ EMBEDDINGS = Path("data/embeddings")
 
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
+COMPARISON = METRICS / "comparison.json"
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
+COMPARISON_PLOTS = PLOTS / "comparison"
 
 
 def perturbed(perturbation):

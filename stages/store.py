@@ -353,6 +353,16 @@ def write_table(path, table):
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
+def write_parquet(path, table):
+    """Write a pandas table as Parquet, floats rounded to six significant digits."""
+    table = table.copy()
+    for name in table.select_dtypes("float"):
+        numbers = table[name].to_numpy(dtype=np.float64)
+        table[name] = [float(f"{number:.6g}") for number in numbers]
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False, engine="pyarrow", compression="zstd")
+
+
 def corpus_digest(clips):
     """SHA-256 over what of a corpus reaches an encoder: every clip's name and samples, in order."""
     lines = (f"{row.clip}\t{row.sha256}\t{row.sample_rate}\t{row.valid}\n" for row in clips.itertuples())

@@ -28,7 +28,6 @@ Each comes four ways.
 A clip whose vectors do not move with strength has no sample-wise direction; it is counted and left out of the mean.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +38,7 @@ from stages.analyse.statistics import (
     NEGLIGIBLE,
     bootstrap_interval,
     group_bootstrap,
+    present_mean,
     resampled_spearman,
     shuffled,
     signed_square,
@@ -240,11 +240,11 @@ def _own_intervals(scores, t, fit):
 def _mean(scores):
     """Mean over instruments of those that have a number; shuffle by shuffle and resample by resample."""
     return _Scores(
-        published=_present_mean([s.published for s in scores]),
-        heldout=_present_mean([s.heldout for s in scores]),
-        published_draws=_present_mean([s.published_draws for s in scores]),
-        heldout_draws=_present_mean([s.heldout_draws for s in scores]),
-        unregularised=float(_present_mean([[s.unregularised] for s in scores])[0]),
+        published=present_mean([s.published for s in scores]),
+        heldout=present_mean([s.heldout for s in scores]),
+        published_draws=present_mean([s.published_draws for s in scores]),
+        heldout_draws=present_mean([s.heldout_draws for s in scores]),
+        unregularised=float(present_mean([[s.unregularised] for s in scores])[0]),
     )
 
 
@@ -312,8 +312,8 @@ def _over_clips(published, heldout, groups, options):
     if moving.any():
         draws = group_bootstrap(np.random.default_rng((options.seed, 4)), groups[moving], options.bootstrap, means)
     return _Scores(
-        published=_present_mean(published),
-        heldout=signed_square(_present_mean(heldout)),
+        published=present_mean(published),
+        heldout=signed_square(present_mean(heldout)),
         published_draws=None if draws is None else draws[:, 0],
         heldout_draws=None if draws is None else signed_square(draws[:, 1]),
     )
@@ -326,15 +326,6 @@ def _nulled(scores):
     """Scores [shape=(..., 1 + shuffles)], 0 for a shuffle without a direction, all NaN where the truth has none."""
     known = ~np.isnan(scores[..., :1])
     return np.where(known & np.isnan(scores), 0, np.where(known, scores, np.nan))
-
-
-def _present_mean(rows):
-    """Mean over rows of what is not NaN, column by column; None where the rows are None."""
-    if any(row is None for row in rows):
-        return None
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        return np.nanmean(np.asarray(rows), axis=0)
 
 
 def _interval(name, scores, draws, confidence, bounds):

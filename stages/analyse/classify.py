@@ -14,13 +14,14 @@ Order matters: it decides which clips are drawn and which fold each is in. Class
 (:func:`study_order`), the clips of a class in that of the arrays that are handed in: in the study the rows of its split
 table, in this project those of clips.csv unless the split table is at hand (:mod:`stages.analyse.published`).
 
-liblinear stops at a tolerance of 1e-4, so its result depends a little on the coordinates. It is run in those of the
-vectors, as published. In the row space of the training clips, where the objective is the same, it takes a third to a
-half of the time (568 clips of 512 to 2,048 dimensions), and AUCs of weakly regularised models differ by up to 1e-4.
+This is what ``GridSearchCV(LogisticRegression(solver="liblinear", class_weight="balanced"), cv=3, scoring="roc_auc")``
+of scikit-learn does, its choice between equally good costs included, through :mod:`stages.analyse.logistic`: same
+objective, steps and stopping rule, other arithmetic. What liblinear leaves undone at its tolerance depends a little on
+rounding where clips are hardly regularised; ``benchmarks/robustness.py`` shows how much, and what is gained.
 
 - :func:`training_set`: who is in it
 - :func:`fit`: the classifier, or why there is none
-- :func:`evaluation`: its scores on a test set
+- :func:`evaluations`: its scores on test sets
 """
 
 import random
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.analyse import logistic, ranking
 from stages.analyse.statistics import RESOLUTION
 
 # The order in which the study goes through its instruments (instrument_map.json)
@@ -36,6 +38,7 @@ STUDY_INSTRUMENTS = ("clarinet", "organ", "cello", "violin", "guitar_acc", "voic
 SEED = 42
 FOLDS = 3
 PENALTIES = tuple(10.0**k for k in range(-8, 4))  # C, inverse strength of regularisation
+SCORES = ("roc_auc", "average_precision", "precision", "recall", "f1", "support", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -94,92 +97,114 @@ def training_set(instruments, instrument):
     return positions, np.arange(len(positions)) < len(positives)
 
 
-def fit(vectors, positive, removed=None):
-    """Train on vectors, with some directions projected out of them.
+def fit(vectors, positive, *, scale=None):
+    """Train on vectors, the cost chosen by cross-validation.
 
     Parameters
     ----------
-    vectors : float [shape=(clips, dim)]
+    vectors : float [shape=(clips, dim)] or [shape=(clips, versions, dim)]
     positive : bool [shape=(clips,)]
-    removed : float64 [shape=(directions, dim)], orthonormal, or None
-        Taken out of the training vectors; the weights that come back are orthogonal to them, so that test vectors are
-        scored as they are and give what their projections would.
+    scale : float, optional
+        Magnitude next to which differences between vectors count as rounding; that of the vectors, if None. Vectors
+        that something was removed from have the magnitude that they had before.
 
     Returns
     -------
     Classifier
         Without weights, and with the problem, where a class has fewer clips than there are folds, or where the vectors
-        (what is left of them) are alike.
+        are alike.
+
+    Several versions of a clip stay in one fold and count as one clip together.
     """
     classes = {"positive": int(np.sum(positive)), "negative": int(np.sum(~positive))}
     for name, count in classes.items():
         if count < FOLDS:
             return Classifier(problem=f"{count} {name} training clips, {FOLDS} folds need {FOLDS}")
     vectors = np.asarray(vectors, dtype=np.float64)
-    kept = projected(vectors, removed)
-    if np.ptp(kept, axis=0).max() <= RESOLUTION * np.abs(vectors).max():
-        left = "once the directions are removed " if removed is not None and len(removed) else ""
-        return Classifier(problem=f"{left}all training vectors are alike")
-    search = _search().fit(kept, positive)
-    model = search.best_estimator_
+    versions = 1 if vectors.ndim == 2 else vectors.shape[1]
+    fold = np.repeat(_folds(positive), versions)
+    positive, vectors = np.repeat(positive, versions), vectors.reshape(-1, vectors.shape[-1])
+    if not np.ptp(vectors, axis=0).max() > RESOLUTION * (np.abs(vectors).max() if scale is None else scale):
+        return Classifier(problem="all training vectors are alike")
+    coordinates, basis = logistic.in_span(vectors)
+    penalty = PENALTIES[_best([_validated(coordinates, positive, fold != k, versions) for k in range(FOLDS)])]
+    weights, steps = _solved(coordinates, positive, [penalty], versions)
     return Classifier(
-        weights=projected(model.coef_, removed)[0],
-        intercept=float(model.intercept_[0]),
-        penalty=float(model.C),
-        note="" if model.n_iter_.max() < model.max_iter else f"liblinear stopped after {model.max_iter} iterations",
+        weights=weights[0, :-1] if basis is None else basis @ weights[0, :-1],
+        intercept=float(weights[0, -1]),
+        penalty=penalty,
+        note="" if steps[0] < logistic.MOST_STEPS else f"liblinear stopped after {logistic.MOST_STEPS} iterations",
     )
 
 
-def projected(vectors, removed):
-    """Vectors [shape=(clips, dim)] without their components along orthonormal rows ``removed``, which may be None."""
-    if removed is None or not len(removed):
-        return vectors
-    return vectors - (vectors @ removed.T) @ removed
+def _folds(positive):
+    """Which fold each clip is held out in."""
+    from sklearn.model_selection import StratifiedKFold
+
+    fold = np.empty(len(positive), dtype=np.intp)
+    for k, (_, heldout) in enumerate(StratifiedKFold(FOLDS).split(positive, positive)):
+        fold[heldout] = k
+    return fold
 
 
-def _search():
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
+def _solved(vectors, positive, penalties, versions):
+    """Weights for every penalty, classes balanced by weight, and how many steps each took."""
+    counts = np.where(positive, positive.sum(), (~positive).sum())
+    balanced = len(positive) / (2 * counts * versions)
+    tolerance = logistic.TOLERANCE * counts.min() / len(positive)
+    return logistic.solved(vectors, positive, np.multiply.outer(penalties, balanced), tolerance=tolerance)
 
-    model = LogisticRegression(solver="liblinear", class_weight="balanced", random_state=SEED)
-    return GridSearchCV(model, {"C": PENALTIES}, cv=FOLDS, scoring="roc_auc")
+
+def _validated(vectors, positive, kept, versions):
+    """Decisions on the clips that are not kept, for every penalty, and which of them are positive."""
+    weights, _ = _solved(vectors[kept], positive[kept], PENALTIES, versions)
+    return weights[:, :-1] @ vectors[~kept].T + weights[:, -1:], positive[~kept]
 
 
-def evaluation(classifier, vectors, positive):
-    """The scores that the study stores for one test set.
+def _best(folds):
+    """Place of the penalty whose ROC AUC, averaged over folds, is best: the first of the best, rounding included."""
+    means = np.mean([ranking.roc_auc(decisions, positive) for decisions, positive in folds], axis=0)
+    near = np.flatnonzero(means > means.max() - 1e-9)
+    if len(near) == 1 or means[near[0]] == 1:
+        return near[0]
+    areas = [[ranking.trapezoidal_auc(decisions[place], positive) for decisions, positive in folds] for place in near]
+    return near[np.argmax(np.average(areas, axis=1))]
+
+
+def evaluations(decisions, positive):
+    """The scores that the study stores, for several test sets of the same clips.
 
     ROC AUC and average precision rank by probability, as published: probabilities that float64 rounds to 1 tie.
 
     Parameters
     ----------
-    classifier : Classifier
-    vectors : float [shape=(clips, dim)]
+    decisions : float [shape=(tests, clips)]
     positive : bool [shape=(clips,)]
 
     Returns
     -------
-    dict
-        roc_auc, average_precision, precision, recall, f1, support (positive clips), accuracy, and problem ("" where all
-        could be computed). NaN without a classifier; both rankings are NaN where one class has no test clip.
+    dict of str to float64 [shape=(tests,)]
+        By name as in :data:`SCORES`. Without positive decisions precision is 0, as in scikit-learn. Both rankings are
+        NaN where one class has no clips, all scores but the support (the number of positive clips) where there are no
+        clips at all.
     """
-    names = ("roc_auc", "average_precision", "precision", "recall", "f1", "accuracy")
-    scores = dict.fromkeys(names, float("nan")) | {"support": int(np.sum(positive)), "problem": classifier.problem}
-    if classifier.problem or not len(positive):
-        return scores | {"problem": classifier.problem or "no test clips"}
     from scipy.special import expit
-    from sklearn import metrics
 
-    decision = classifier.decision(vectors)
-    found = decision > 0
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        positive, found, average="binary", zero_division=0.0
-    )
-    scores |= {"precision": precision, "recall": recall, "f1": f1, "accuracy": float(np.mean(found == positive))}
-    if np.all(positive) or not np.any(positive):
-        kind = "negative" if np.all(positive) else "positive"
-        return scores | {"problem": f"no {kind} test clips"}
-    probability = expit(decision)
-    return scores | {
-        "roc_auc": float(metrics.roc_auc_score(positive, probability)),
-        "average_precision": float(metrics.average_precision_score(positive, probability)),
+    decisions, positive = np.asarray(decisions, dtype=np.float64), np.asarray(positive, dtype=bool)
+    found = decisions > 0
+    right = (found & positive).sum(axis=1)
+    precision = right / np.maximum(found.sum(axis=1), 1)
+    recall = right / max(positive.sum(), 1)
+    probability = expit(decisions)
+    scores = {
+        "roc_auc": ranking.roc_auc(probability, positive),
+        "average_precision": ranking.average_precision(probability, positive),
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * right / np.maximum(found.sum(axis=1) + positive.sum(), 1),
+        "accuracy": (found == positive).sum(axis=1) / max(len(positive), 1),
+        "support": np.full(len(decisions), positive.sum()),
     }
+    if not len(positive):
+        scores |= {name: np.full(len(decisions), np.nan) for name in SCORES if name != "support"}
+    return {name: scores[name] for name in SCORES}

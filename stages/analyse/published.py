@@ -22,14 +22,13 @@ import argparse
 import re
 import sys
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stages import params, paths, provenance, store
-from stages.analyse import classify, data, desensitise
+from stages.analyse import classify, data, desensitise, robustness
 from stages.compute import Progress, ordered_map
 from stages.errors import UserError, command
 
@@ -76,21 +75,21 @@ TEST_CLIPS = 1666  # of the study's split
 
 @dataclass(frozen=True)
 class Method:
-    """A curve of a panel: what is projected out, its options, and its name in the reference."""
+    """A curve of a panel: what is projected out, its threshold if it has one, and its name in the reference."""
 
     name: str
     kind: str
-    options: tuple
+    threshold: float | None
     reference: str
 
 
 METHODS = (
-    Method("none", "none", (), "none"),
-    Method("average_displacement", "average_displacement", (), "avgdir"),
-    Method("pca", "pca", (), "pca_nn"),
-    Method("samplewise_cca_svd_0.3", "samplewise_cca_svd", (("threshold", 0.3),), "svd0.3"),
-    Method("samplewise_cca_svd_0.4", "samplewise_cca_svd", (("threshold", 0.4),), "svd0.4"),
-    Method("samplewise_cca_svd_0.5", "samplewise_cca_svd", (("threshold", 0.5),), "svd0.5"),
+    Method("none", "none", None, "none"),
+    Method("average_displacement", "average_displacement", None, "avgdir"),
+    Method("pca", "pca", None, "pca_nn"),
+    Method("samplewise_cca_svd_0.3", "samplewise_cca_svd", 0.3, "svd0.3"),
+    Method("samplewise_cca_svd_0.4", "samplewise_cca_svd", 0.4, "svd0.4"),
+    Method("samplewise_cca_svd_0.5", "samplewise_cca_svd", 0.5, "svd0.5"),
 )
 
 
@@ -202,22 +201,27 @@ def curves(trajectories, instrument, compute, found, *, rows=None, saved=None):
             tasks.append((names, value))
     label = f"published {t.encoder}-{t.perturbation}-{instrument}"
     trained = ordered_map(
-        classify.fit,
-        ((_at(t, value)[chosen], positive, removals[names[0]].basis) for names, value in tasks),
+        robustness.trained,
+        ((_at(t, value)[chosen], positive, removals[names[0]], None) for names, value in tasks),
         compute,
         threads=True,
     )
-    with Progress(label, len(tasks) + reused, reused, unit="classifiers") as progress, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Liblinear failed to converge")  # the classifier's note says so
+    with Progress(label, len(tasks) + reused, reused, unit="classifiers") as progress:
         for (names, value), classifier in zip(tasks, trained, strict=True):
             for other in _tests(t, value):
-                scores = classify.evaluation(classifier, _at(t, other)[test], truth)
-                outcome = _six_digits(scores["roc_auc"]), scores["problem"] or classifier.note
+                area = _six_digits(_roc_auc(classifier, _at(t, other)[test], truth))
+                outcome = area, classifier.problem or classifier.note
                 found.update(((name, value, other), outcome) for name in names)
             progress.advance(1)
             if saved is not None:
                 saved()
     return removals
+
+
+def _roc_auc(classifier, vectors, truth):
+    if classifier.problem:
+        return np.nan
+    return float(classify.evaluations(classifier.decision(vectors)[None], truth)["roc_auc"][0])
 
 
 def _six_digits(number):
@@ -227,14 +231,17 @@ def _six_digits(number):
 
 def _removals(t, own):
     originals, vectors = t.originals[own], t.vectors[own]
-    return {m.name: desensitise.removal(m.kind, originals, vectors, **dict(m.options)) for m in METHODS}
+    return {
+        m.name: desensitise.removal(m.kind, desensitise.Material(originals, vectors, threshold=m.threshold))
+        for m in METHODS
+    }
 
 
 def _trainings(removals, values):
     """Training sets as (methods, value): methods that remove the same directions share their classifiers."""
     shared = {}
     for name, removal in removals.items():
-        shared.setdefault((removal.basis.tobytes(), removal.problem), []).append(name)
+        shared.setdefault(removal.key, []).append(name)
     return [(names, value) for names in shared.values() for value in (_NONE, *values)]
 
 
@@ -451,8 +458,8 @@ def _fingerprint(panel, rows):
         clips=provenance.file_sha256(paths.CLIPS),
         rows=None if rows is None else rows.tolist(),
         reference=provenance.file_sha256(REFERENCE),
-        code=provenance.source_sha256(classify, desensitise, data, sys.modules[__name__]),
-        versions=provenance.versions("numpy", "scipy", "scikit-learn"),
+        code=provenance.source_sha256(classify, data, desensitise, robustness, sys.modules[__name__]),
+        versions=provenance.versions("numpy", "scipy", "scikit-learn", "numba"),
     )
 
 
@@ -521,7 +528,7 @@ def _compared(panel, trajectories, published, saved, loaded):
         "train_clips": len(trajectories.indices("train")),
         "test_clips": len(trajectories.indices("test")),
         "deviations": deviations(trajectories, panel, loaded, ordered=rows is not None),
-        "removed": {name: len(removal.basis) for name, removal in removals.items()},
+        "removed": {name: len(removal.directions) for name, removal in removals.items()},
         "notes": notes(points()),
         "methods": headline(points()),
         "fingerprint": fingerprint,

@@ -8,9 +8,12 @@ Intervals resample or delete whole groups (recordings), never single clips: clip
 
 - :func:`average_ranks`, :func:`spearman`, :func:`signed_square`
 - :func:`shuffled`: strengths for a null
-- :func:`group_bootstrap`, :func:`resampled_spearman`, :func:`bootstrap_interval`
+- :func:`group_bootstrap`, :func:`resampled_spearman`, :func:`bootstrap_interval`, :func:`bootstrap_p`, :func:`holm`
+- :func:`present_mean`
 - :func:`effective_rank`, :func:`rank_at_energy`, :func:`jackknife_blocks`, :func:`jackknife_interval`
 """
+
+import warnings
 
 import numpy as np
 
@@ -214,6 +217,55 @@ def bootstrap_interval(estimate, draws, confidence, *, bounds):
     ends = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]) - draws.mean() + estimate
     low, high = np.clip(ends, *bounds).tolist()
     return low, high
+
+
+def bootstrap_p(estimate, draws):
+    """Two-sided p of the null hypothesis that what is estimated is 0, from bootstrap draws.
+
+    Draws less their mean show how the estimate spreads; p is the share of them that lie as far from 0 as the estimate
+    does, the estimate itself counted among them (A. Davison and D. Hinkley, Bootstrap Methods, 1997, 4.4).
+
+    Parameters
+    ----------
+    estimate : float
+    draws : float [shape=(resamples,)] or None; NaN draws are left out
+
+    Returns
+    -------
+    float, or None without draws
+    """
+    draws = None if draws is None else draws[np.isfinite(draws)]
+    if draws is None or len(draws) == 0 or not np.isfinite(estimate):
+        return None
+    return float((1 + (np.abs(draws - draws.mean()) >= abs(estimate)).sum()) / (1 + len(draws)))
+
+
+def holm(p_values):
+    """Holm's correction for several tests (S. Holm, 1979).
+
+    Parameters
+    ----------
+    p_values : sequence of float or None, which are no tests
+
+    Returns
+    -------
+    list of float or None
+    """
+    tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    corrected, largest = [None] * len(p_values), 0.0
+    for place, (p, i) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - place) * p))
+        corrected[i] = largest
+    return corrected
+
+
+def present_mean(rows):
+    """Mean over rows of what is not NaN, column by column; None where the rows are None."""
+    if any(row is None for row in rows):
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        return np.nanmean(np.asarray(rows), axis=0)
 
 
 # ------------------------------------------------------------------------------------------------------------- spectra

@@ -4,7 +4,9 @@ Conventions
 -----------
 Panels stand perturbations down, encoders across. R2 is a squared Spearman correlation, the held-out one with the sign
 of the correlation. Strength grows to the right and is marked with the perturbation's values in their unit. Writes
-plots/figures/NAME.png and .svg, and for ``dvc plots`` plots/headline.csv and plots/spectra.csv in long form.
+plots/figures/NAME.png and .svg, and for ``dvc plots`` plots/{headline,spectra,roc_auc,robustness,ranking}.csv in long
+form. Those of robustness are in :mod:`stages.report.curves`, those that compare in :mod:`stages.report.ranking`, the
+trajectories in :mod:`stages.report.maps`.
 
 - :func:`headline`: held-out R2 with interval and null of every pair
 - :func:`cca_scatter`: one instrument's clips along the global direction (after the study's CCA figure)
@@ -13,20 +15,18 @@ plots/figures/NAME.png and .svg, and for ``dvc plots`` plots/headline.csv and pl
 - :func:`severity`: what each value did to the audio
 """
 
-import itertools
-
 import numpy as np
 
 from stages import params, paths, store
 from stages.errors import command
-from stages.report import results, style, summary
+from stages.report import curves, maps, panels, ranking, results, style, summary
 
 HEADLINE_TABLE = paths.PLOTS / "headline.csv"
 SPECTRA_TABLE = paths.PLOTS / "spectra.csv"
+ROC_AUC_TABLE = paths.PLOTS / "roc_auc.csv"
+ROBUSTNESS_TABLE = paths.PLOTS / "robustness.csv"
+RANKING_TABLE = paths.PLOTS / "ranking.csv"
 _BINS = 20  # as in the study's histograms
-_NARROWEST = 7.5  # inches; titles and legends need them however few panels there are
-_MINUS = "\N{MINUS SIGN}"
-_OVERALL = "all"  # the tables' name for all instruments together, and for the clips of a corpus without labels
 
 
 def headline(content, numbers):
@@ -42,7 +42,7 @@ def headline(content, numbers):
     matplotlib Figure
     """
     encoders, perturbations = list(numbers), results.run(content).perturbations
-    made = style.figure(max(_NARROWEST, 1.6 * len(perturbations) + 1.6), 3.4)
+    made = style.figure(max(panels.NARROWEST, 1.6 * len(perturbations) + 1.6), 3.4)
     axes = made.add_subplot()
     step = 0.8 / len(encoders)
     for i, encoder in enumerate(encoders):
@@ -85,16 +85,16 @@ def cca_scatter(content, instrument):
     -------
     matplotlib Figure
     """
-    made, grid = _panels(content)
+    made, grid = panels.panels(content)
     drawn = None
     for (encoder, perturbation), axes in grid.items():
-        table = _text_values(paths.plots("cca", encoder, perturbation) / "scatter.csv")
+        table = panels.text_values(paths.plots("cca", encoder, perturbation) / "scatter.csv")
         numbers = results.metrics("cca", encoder, perturbation)
         present = list(dict.fromkeys(table["instrument"]))
         drawn = instrument if instrument in present or not present else present[0]
         points = table[table["instrument"] == drawn]
         colour, _ = style.encoder_look(encoder, content["encoders"])
-        strengths, texts = _values(table)
+        strengths, texts = panels.values(table)
         space = 0.5 / max(len(texts) - 1, 1)
         for split, tone, side in (("train", 0.62, -0.28), ("test", -0.35, 0.28)):
             chosen = points[points["split"] == split]
@@ -102,15 +102,16 @@ def cca_scatter(content, instrument):
                          color=style.shade(colour, tone), rasterized=True)  # fmt: skip
         r2 = numbers["instruments"].get(drawn, {}).get("global") or numbers["global"]
         # what is drawn is the published direction, so its own held-out number belongs here, not that of the ridged one
-        axes.set_title(f"R² published {_two(r2['published'])}, unseen clips {_two(r2['heldout_unregularised'])}")
+        published, unseen = panels.two(r2["published"]), panels.two(r2["heldout_unregularised"])
+        axes.set_title(f"R² published {published}, unseen clips {unseen}")
         style.value_axis(axes, strengths, texts, style.axis_label(perturbation, numbers["unit"]))
         axes.grid(axis="y")
     note = "" if drawn == instrument else f"\n(the corpus has no {instrument}, which figures.instrument names)"
-    subject = "all clips" if drawn == _OVERALL else drawn
+    subject = "all clips" if drawn == panels.OVERALL else drawn
     made.suptitle(f"{subject}: projections of clips on the published global CCA direction{note}")
     made.supylabel("projection (embedding units)", fontsize=8)
-    light = style.shade(style.INK, 0.62)
-    _legend(made, [("train clips, light: the direction was fitted on them", light), ("test clips, dark", style.INK)])
+    light = ("train clips, light: the direction was fitted on them", style.shade(style.INK, 0.62))
+    panels.legend(made, [light, ("test clips, dark", style.INK)])
     return made
 
 
@@ -121,7 +122,7 @@ def samplewise_r2(content):
     -------
     matplotlib Figure
     """
-    made, grid = _panels(content, sharey=True)
+    made, grid = panels.panels(content, sharey=True)
     tables = {pair: results.table(paths.plots("cca", *pair) / "samplewise_r2.csv") for pair in grid}
     signed = any((table["heldout"] < 0).any() for table in tables.values())  # a held-out order may come out reversed
     edges = np.linspace(-1 if signed else 0, 1, (2 if signed else 1) * _BINS + 1)
@@ -139,15 +140,15 @@ def samplewise_r2(content):
         if published[highest] > top:  # nearly always: the published value is 1 by construction
             axes.annotate(f"published: {published[highest]:.0f} % \N{UPWARDS ARROW}", (edges[highest], top), (-3, -2),
                           textcoords="offset points", ha="right", va="top", fontsize=7)  # fmt: skip
-        axes.set_title(f"{perturbation}: held-out mean {_two(tables[encoder, perturbation]['heldout'].mean())}")
+        axes.set_title(f"{perturbation}: held-out mean {panels.two(tables[encoder, perturbation]['heldout'].mean())}")
         axes.set_xlim(edges[0], 1)
         axes.set_ylim(0, top)
         axes.grid(axis="y")
-        axes.set_xlabel(f"sample-wise R² ({_MINUS if signed else ''}{abs(edges[0]):.0f} to 1)")
+        axes.set_xlabel(f"sample-wise R² ({panels.MINUS if signed else ''}{abs(edges[0]):.0f} to 1)")
     made.suptitle("One direction per clip: in-sample R² is 1 wherever values are fewer than dimensions")
     made.supylabel("clips (%)", fontsize=8)
-    _legend(made, [("published (in-sample)", style.FAINT),
-                   ("held-out, in the encoder's colour", style.MUTED)])  # fmt: skip
+    panels.legend(made, [("published (in-sample)", style.FAINT),
+                        ("held-out, in the encoder's colour", style.MUTED)])  # fmt: skip
     return made
 
 
@@ -158,7 +159,7 @@ def svd_spectra(content):
     -------
     matplotlib Figure
     """
-    made, grid = _panels(content, sharey=True)
+    made, grid = panels.panels(content, sharey=True)
     for (encoder, perturbation), axes in grid.items():
         table = _overall_spectrum(encoder, perturbation)
         numbers = results.metrics("svd", encoder, perturbation)["overall"]
@@ -208,12 +209,12 @@ def severity(perturbations):
     -------
     matplotlib Figure
     """
-    made = style.figure(max(_NARROWEST, 2.5 * len(perturbations) + 0.8), 5.2)
+    made = style.figure(max(panels.NARROWEST, 2.5 * len(perturbations) + 0.8), 5.2)
     grid = made.subplots(len(_MEASURES), len(perturbations), squeeze=False, sharey="row", sharex="col")
     for column, perturbation in enumerate(perturbations):
-        table = _text_values(paths.severity(perturbation)).sort_values("strength")
+        table = panels.text_values(paths.severity(perturbation)).sort_values("strength")
         unit = table["unit"].dropna()
-        strengths, texts = _values(table)
+        strengths, texts = panels.values(table)
         for row, (measure, label) in enumerate(_MEASURES):
             axes = grid[row, column]
             axes.plot(table["strength"], table[measure], "o-", color=style.INK, markersize=3, linewidth=1.2)
@@ -257,52 +258,16 @@ def spectra_table(content):
 # ---------------------------------------------------------------------------------------------------------- small parts
 
 
-def _panels(content, **shared):
-    """A figure with one panel per pair, and the panels by pair; the encoders stand over their columns."""
-    selected = results.run(content)
-    rows, columns = len(selected.perturbations), len(selected.encoders)
-    made = style.figure(max(_NARROWEST, 2.5 * columns + 0.6), max(3.2, 1.9 * rows + 0.9))
-    axes = made.subplots(rows, columns, squeeze=False, **shared)
-    for column, encoder in enumerate(selected.encoders):
-        colour, _ = style.encoder_look(encoder, content["encoders"])
-        axes[0, column].annotate(encoder, (0.5, 1), (0, 17), xycoords="axes fraction", textcoords="offset points",
-                                 ha="center", color=style.shade(colour, -0.2), weight="bold", size=9)  # fmt: skip
-    places = itertools.product(range(columns), range(rows))
-    return made, {pair: axes[row, column] for pair, (column, row) in zip(results.pairs(content), places, strict=True)}
-
-
-def _legend(made, entries):
-    from matplotlib.patches import Patch
-
-    patches = [Patch(facecolor=colour, label=label) for label, colour in entries]
-    made.legend(handles=patches, loc="outside lower center", ncols=len(entries))
-
-
 def _shares(values, edges):
     """Per cent of the clips in each bin; clips without a value are left out."""
     counts, _ = np.histogram(values.dropna().clip(edges[0], edges[-1]), edges)
     return 100 * counts / max(counts.sum(), 1)
 
 
-def _text_values(path):
-    """A table whose ``value`` and ``instrument`` stay text as written, an instrument called NA included."""
-    return results.table(path, converters={"value": str, "instrument": str})
-
-
-def _values(table):
-    """Strengths in ascending order and the texts of their values."""
-    pairs = table[["strength", "value"]].drop_duplicates().sort_values("strength")
-    return pairs["strength"].tolist(), pairs["value"].tolist()
-
-
 def _overall_spectrum(encoder, perturbation):
-    table = _text_values(paths.plots("svd", encoder, perturbation) / "spectrum.csv")
-    table = table[table["instrument"] == _OVERALL].drop_duplicates("rank")
+    table = panels.text_values(paths.plots("svd", encoder, perturbation) / "spectrum.csv")
+    table = table[table["instrument"] == panels.OVERALL].drop_duplicates("rank")
     return table[["rank", "directions", "null", "originals"]]
-
-
-def _two(number):
-    return "-" if number is None or np.isnan(number) else f"{number:.2f}".replace("-", _MINUS)
 
 
 @command
@@ -311,15 +276,33 @@ def main():
     content = results.document()
     instrument = params.build(params.Figures, content.get("figures"), "figures").instrument
     numbers = summary.summary(content)
+    drawn = {
+        "headline": lambda: headline(content, numbers),
+        "cca_scatter": lambda: cca_scatter(content, instrument),
+        "samplewise_r2": lambda: samplewise_r2(content),
+        "svd_spectra": lambda: svd_spectra(content),
+        "severity": lambda: severity(results.run(content).perturbations),
+        "umap_maps": lambda: maps.umap_maps(content, instrument),
+        "pca_maps": lambda: maps.pca_maps(content, instrument),
+        "paths": lambda: maps.path_figure(content),
+        **{f"roc_auc_{e}": lambda e=e: curves.roc_auc(content, e) for e in numbers},
+        **{f"beyond_{e}": lambda e=e: curves.beyond(content, e) for e in numbers},
+        "roc_auc_instrument": lambda: curves.roc_auc_of_instrument(content, instrument),
+        "gains": lambda: ranking.gains(content),
+        "ranking": lambda: ranking.ranking(content),
+    }
     with style.styled():
-        style.save(headline(content, numbers), "headline")
-        style.save(cca_scatter(content, instrument), "cca_scatter")
-        style.save(samplewise_r2(content), "samplewise_r2")
-        style.save(svd_spectra(content), "svd_spectra")
-        style.save(severity(results.run(content).perturbations), "severity")
-    store.write_table(HEADLINE_TABLE, headline_table(numbers))
-    store.write_table(SPECTRA_TABLE, spectra_table(content))
-    print(f"figures: 5 pictures in {paths.FIGURES}/")
+        for name, draw in drawn.items():
+            style.save(draw(), name)
+    for path, table in (
+        (HEADLINE_TABLE, headline_table(numbers)),
+        (SPECTRA_TABLE, spectra_table(content)),
+        (ROC_AUC_TABLE, curves.table(content)),
+        (ROBUSTNESS_TABLE, ranking.gains_table(content)),
+        (RANKING_TABLE, ranking.table()),
+    ):
+        store.write_table(path, table)
+    print(f"figures: {len(drawn)} pictures in {paths.FIGURES}/")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ Conventions
 -----------
 A record is made from files alone, so a stage that DVC skipped, restored or pulled looks like one that ran. Its
 ``digest`` changes exactly when something that it would show changes. ``key`` names the state of the repository that the
-records stand for. Grids and other lists are never parameters: they lie in params.yaml and grid.json.
+records stand for. Grids are never parameters: they lie in params.yaml and grid.json. Other lists, of an analysis, are
+joined by spaces. Curves over the values are metrics whose step is the rank of the value, from 1; what belongs to the
+original clips has no step.
 """
 
+import csv
 import json
 import re
 from dataclasses import dataclass, field
@@ -119,7 +122,11 @@ def _parent(content, dataset):
     pictures = sorted(p for p in results.existing(paths.FIGURES).iterdir() if p.suffix in (".png", ".svg"))
     files = [("figures", path) for path in pictures]
     files += [("", results.existing(path)) for path in (paths.SUMMARY, paths.PARAMS, paths.LOCK)]
-    return Record(PARENT, tags=_tags(content), params=params, files=files, dataset=dataset)
+    files.append(("metrics", results.existing(paths.COMPARISON)))
+    files += [("plots/comparison", path) for path in _tables(paths.COMPARISON_PLOTS)]
+    params |= _flat("comparison", content.get("comparison"))
+    return Record(PARENT, tags=_tags(content), params=params, metrics=_comparison(results.comparison()), files=files,
+                  dataset=dataset)  # fmt: skip
 
 
 def _child(content, dataset, encoder, perturbation):
@@ -129,15 +136,21 @@ def _child(content, dataset, encoder, perturbation):
     metrics, files = [], []
     for analysis in results.ANALYSES:
         numbers = results.metrics(analysis, encoder, perturbation)
-        metrics += _METRICS[analysis](numbers)
-        files.append((f"metrics/{analysis}", paths.metrics(analysis, encoder, perturbation)))
         folder = results.existing(paths.plots(analysis, encoder, perturbation))
-        files += [(f"plots/{analysis}", path) for path in sorted(folder.glob("*.csv"))]
+        metrics += _METRICS[analysis](numbers)
+        metrics += _CURVES[analysis](folder, numbers["values"]) if analysis in _CURVES else []
+        files.append((f"metrics/{analysis}", paths.metrics(analysis, encoder, perturbation)))
+        files += [(f"plots/{analysis}", path) for path in _tables(folder)]
     grid = {name: numbers[name] for name in ("perturbation", "unit", "values")}
     params |= {"dim": str(numbers["dim"]), "unit": numbers["unit"]}
     tags = {**_tags(content), "encoder": encoder, "perturbation": perturbation}
     return Record((encoder, perturbation), tags=tags, params=params, metrics=metrics, files=files, grid=grid,
                   dataset=dataset)  # fmt: skip
+
+
+def _tables(folder):
+    """The tables in a folder of plot data."""
+    return sorted(path for path in results.existing(folder).iterdir() if path.suffix in (".csv", ".parquet"))
 
 
 def _tags(content):
@@ -152,6 +165,7 @@ def _settings(content):
     flat |= _flat(f"corpus.{corpus['name']}", corpus.get(corpus["name"]))
     for section in ("perturb", *results.ANALYSES):
         flat |= _flat(section, content.get(section))
+        flat |= _joined(section, content.get(section))
     return flat
 
 
@@ -161,6 +175,15 @@ def _flat(prefix, section):
         f"{prefix}.{name}": value if isinstance(value, str) else json.dumps(value)
         for name, value in (section or {}).items()
         if isinstance(value, _SCALARS)
+    }
+
+
+def _joined(prefix, section):
+    """Lists of a section as text, {prefix.name: text}."""
+    return {
+        f"{prefix}.{name}": " ".join(map(str, value))
+        for name, value in (section or {}).items()
+        if isinstance(value, list)
     }
 
 
@@ -180,7 +203,68 @@ def _svd(numbers):
     return metrics
 
 
-_METRICS = {"cca": _cca, "svd": _svd}
+def _trajectories(numbers):
+    return _numbers("trajectories", numbers["overall"])
+
+
+def _robustness(numbers):
+    metrics = _numbers("robustness.original", numbers["original"])
+    for method, of in numbers["methods"].items():
+        if of["original"]:
+            metrics += _numbers(f"robustness.{method}.original", {"roc_auc": of["original"].get("roc_auc")})
+        for direction in ("forward", "backward", "matched"):
+            shown = {name: (of[direction] or {}).get(name) for name in _SHOWN}
+            metrics += _numbers(f"robustness.{method}.{direction}", shown)
+        metrics += _numbers(f"robustness.{method}.random", of.get("random"))
+    return metrics
+
+
+_SHOWN = ("mean_auc", "mean_drop", "worst_drop", "area", "area_low", "area_high", "p_holm")
+
+
+def _comparison(numbers):
+    """Ranks and slopes in the measure of the headline."""
+    metrics = []
+    for perturbation, of in numbers["measures"][numbers["severity"]].items():
+        for name in ("rank", "slope", "first"):
+            shown = {encoder: line[name] for encoder, line in of.items()}
+            metrics += _numbers(f"comparison.{perturbation}.{name}", shown)
+    return metrics
+
+
+def _roc_auc_curves(folder, values):
+    """ROC AUC over the values, mean over instruments, by method and direction."""
+    rows = [row for row in _rows(folder / "curves.csv") if row["instrument"] == "all"]
+    named = [(f"robustness.{row['method']}.{row['direction']}", row) for row in rows]
+    return _stepped(named, ("roc_auc",), values)
+
+
+def _path_curves(folder, values):
+    """What a path is like at every value, mean over instruments."""
+    rows = [("trajectories.path", row) for row in _rows(folder / "path.csv") if row["instrument"] == "all"]
+    columns = ("distance_from_original", "step_length", "step_share", "turning_angle")
+    return _stepped(rows, columns, values)
+
+
+def _stepped(rows, columns, values):
+    """Columns of (prefix, row) as metrics, the step being the rank of the row's value; empty cells are left out."""
+    steps = {value: rank for rank, value in enumerate(values, start=1)}
+    return [
+        (f"{prefix}.{column}", float(row[column]), steps[row["value"]])
+        for column in columns
+        for prefix, row in rows
+        if row["value"] in steps and row.get(column)
+    ]
+
+
+def _rows(path):
+    """Rows of a CSV as dicts of text: this runs in every `dvc repro`, and pandas takes a second to import."""
+    with open(results.existing(path), encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+_METRICS = {"cca": _cca, "svd": _svd, "trajectories": _trajectories, "robustness": _robustness}
+_CURVES = {"trajectories": _path_curves, "robustness": _roc_auc_curves}
 
 
 def _numbers(prefix, section):

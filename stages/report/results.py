@@ -10,7 +10,7 @@ before; here only the sections that are used are, so that reports import no enco
 from stages import params, paths, store
 from stages.errors import UserError
 
-ANALYSES = ("cca", "svd")
+ANALYSES = ("cca", "svd", "trajectories", "robustness")
 
 
 def document():
@@ -37,8 +37,22 @@ def metrics(analysis, encoder, perturbation):
     UserError
         If the file is missing or not whole.
     """
-    path = existing(paths.metrics(analysis, encoder, perturbation))
-    content = store.read_json(path)
+    return _json(paths.metrics(analysis, encoder, perturbation))
+
+
+def comparison():
+    """Numbers of the comparison of encoders.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or not whole.
+    """
+    return _json(paths.COMPARISON)
+
+
+def _json(path):
+    content = store.read_json(existing(path))
     if content is None:
         raise UserError(f"{path} is not valid JSON; delete it and run `dvc repro`")
     return content

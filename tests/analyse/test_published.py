@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 
 from stages import params, paths, store
-from stages.analyse import classify, data, published
+from stages.analyse import classify, data, published, robustness
 from stages.analyse.classify import STUDY_INSTRUMENTS
 from stages.analyse.published import BACKWARD, FORWARD, METHODS, PANELS, TABLE
 from stages.params import value_text
@@ -63,12 +63,12 @@ def trained(monkeypatch):
     """The training sets, as (vectors, removed directions); the model is the difference of the classes' means."""
     calls = []
 
-    def fit(vectors, positive, removed=None):
-        calls.append((vectors, removed))
+    def fit(vectors, positive, removal, place):
+        calls.append((vectors, removal.directions))
         difference = vectors[positive].mean(axis=0) - vectors[~positive].mean(axis=0)
-        return classify.Classifier(weights=classify.projected(difference[None], removed)[0], intercept=0.0)
+        return classify.Classifier(*removal.absorbed(difference, 0.0))
 
-    monkeypatch.setattr(classify, "fit", fit)
+    monkeypatch.setattr(robustness, "trained", fit)
     return calls
 
 
@@ -223,15 +223,15 @@ def test_a_killed_run_goes_on_where_it_was(embedded, trained, monkeypatch, edite
         path.unlink()
     trained.clear()
     monkeypatch.setattr(published, "_SAVED_EVERY", 0)
-    evaluation, after = classify.evaluation, iter([None] * 7)
+    evaluations, after = classify.evaluations, iter([None] * 7)
 
     def killed(*arguments):
         if next(after, "stop") == "stop":
             raise KeyboardInterrupt
-        return evaluation(*arguments)
+        return evaluations(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(classify, "evaluation", killed)
+        patch.setattr(classify, "evaluations", killed)
         with pytest.raises(SystemExit, match="interrupted"):
             published.main([])
     assert len(trained) == 5  # 4 tests of the first classifier, one of each of three more, none of the fifth

@@ -1,9 +1,12 @@
 """A small world of finished results: what the analyses leave on disk, in their files' shape, with known numbers."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
+
+from stages.analyse import comparison
 
 GRIDS = {
     "gain": ("dB", ["-40", "-31", "-22", "-13", "-4", "5"]),
@@ -14,6 +17,13 @@ GRIDS = {
 INSTRUMENTS = ["cello", "flute", "voice"]
 DIM = {"mfcc": 144, "musicnn": 753, "yamnet": 1024}
 DIRECTIONS = 24
+# what removing directions is worth: mean AUC over the values minus that of none, trained on originals
+AREAS = {
+    "none": 0.0, "lda": -0.0625, "average_displacement": -0.001, "pca": 0.002, "pca_normalised": -0.003,
+    "cca": -0.03125, "samplewise_cca_svd_0.3": 0.001, "samplewise_cca_svd_0.4": 0.0078125,
+    "samplewise_cca_svd_0.5": 0.004, "leace": 0.015625, "conditional_displacement": 0.006, "augmentation": 0.0625,
+}  # fmt: skip
+DRAWS = 40
 PARAMS = """\
 fidelity: corrected
 corpus:
@@ -37,6 +47,15 @@ encoders:
   yamnet: {{}}
 cca: {{ridge: 0.001, seed: 0, permutations: 200, bootstrap: 1000, confidence: 0.95}}
 svd: {{seed: 0, permutations: 20, confidence: 0.95, energy: 0.9}}
+trajectories: {{clips: 5, neighbours: 3, seed: 0, bootstrap: 1000, confidence: 0.95}}
+robustness:
+  methods: [none, lda, average_displacement, pca, pca_normalised, cca, samplewise_cca_svd, leace,
+            conditional_displacement, augmentation]
+  svd_threshold: [0.3, 0.4, 0.5]
+  seed: 0
+  bootstrap: 40
+  confidence: 0.95
+comparison: {{severity: lsd_db, confidence: 0.95}}
 figures: {{instrument: cello}}
 compute: {{workers: auto, scheduler: null, device: auto, chunk: 16}}
 """
@@ -128,6 +147,113 @@ def write_pair(root, encoder, perturbation, heldout, clips=12, rng=None):
     ).to_csv(folder / "spectrum.csv", index=False)  # fmt: skip
 
 
+def write_robustness(root, encoder, perturbation, drop, area=1.0, rng=None):
+    """What robustness leaves of one pair; at full strength the untouched classifier loses `drop`, in proportion below.
+
+    The others stand AREAS times `area` above it, at every value alike; backward they lose half as much.
+    """
+    rng = rng or np.random.default_rng(0)
+    unit, values = GRIDS[perturbation]
+    strength = np.linspace(0, 1, len(values))
+    original = {"roc_auc": 0.9375, "roc_auc_low": 0.90625, "roc_auc_high": 0.96875}
+    lost = {"forward": drop * strength, "backward": drop * strength / 2, "matched": drop * strength / 4}
+    rows, methods = [], {}
+    for method, gain in AREAS.items():
+        sections = {"original": {**original, "roc_auc": original["roc_auc"] + gain * area / 4}}
+        for direction, of in lost.items():
+            if method == "augmentation" and direction != "forward":
+                sections[direction] = dict.fromkeys(_section(of, 0.0, values))
+                continue
+            sections[direction] = _section(of, 0.0 if method == "none" else gain * area, values)
+            if method == "none":
+                sections[direction] |= {"p": None, "p_holm": None}
+            auc = original["roc_auc"] - of + gain * area
+            for name in ["all", *INSTRUMENTS]:
+                shift = 0.015625 * INSTRUMENTS.index(name) if name != "all" else 0.0
+                bounds = (lambda v: (v - 0.0125, v + 0.0125)) if name == "all" else (lambda v: (None, None))
+                start = sections["original"]["roc_auc"]
+                rows.append((name, method, direction, "original", None, start - shift, *bounds(start)))
+                rows += [
+                    (name, method, direction, v, s, a - shift, *bounds(a))
+                    for v, s, a in zip(values, strength, auc, strict=True)
+                ]
+        random = {"forward": 0.875, "backward": None if method == "augmentation" else 0.8125, "matched": None}
+        methods[method] = {"problem": "", "instruments": 3, "removed": 0 if method == "none" else 1.5, **sections,
+                           "random": random}  # fmt: skip
+    dump(root / f"metrics/robustness/{encoder}/{perturbation}.json", {
+        "encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder],
+        "clips": {"train": 24, "test": 12, "invalid": 0}, "original": original, "methods": methods, "skipped": {},
+        "notes": [],
+    })  # fmt: skip
+    folder = root / f"plots/robustness/{encoder}/{perturbation}"
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ["instrument", "method", "direction", "value", "strength", "roc_auc", "low", "high"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "curves.csv", index=False)
+    level = original["roc_auc"] + rng.normal(0, 0.01, DRAWS)
+    scale = drop + rng.normal(0, 0.01, DRAWS)
+    pd.concat(
+        pd.DataFrame({"draw": np.arange(DRAWS), "value": value, "roc_auc": level - scale * s})
+        for value, s in [("original", 0.0), *zip(values, strength, strict=True)]
+    ).to_parquet(folder / "draws.parquet", index=False)
+    pd.DataFrame({"instrument": INSTRUMENTS, "roc_auc": 0.9375}).to_parquet(folder / "scores.parquet", index=False)
+
+
+def _section(lost, gain, values):
+    """One direction of one method: mean_auc, drops and area with intervals, as robustness writes them."""
+    worst = int(np.argmax(lost))
+    drops = lost - gain
+    auc = 0.9375 - drops.mean()
+    return {
+        "mean_auc": auc, "mean_auc_low": auc - 0.03125, "mean_auc_high": auc + 0.03125,
+        "mean_drop": drops.mean(), "mean_drop_low": drops.mean() - 0.015625, "mean_drop_high": drops.mean() + 0.015625,
+        "worst_drop": drops[worst], "worst_drop_low": drops[worst] - 0.03125, "worst_drop_high": drops[worst] + 0.03125,
+        "worst_value": values[worst], "area": gain, "area_low": gain - 0.00390625, "area_high": gain + 0.00390625,
+        "p": 0.004 if abs(gain) > 0.005 else 0.25, "p_holm": 0.02 if abs(gain) > 0.005 else 0.5,
+    }  # fmt: skip
+
+
+def write_trajectories(root, encoder, perturbation):
+    """What trajectories leaves of one pair."""
+    unit, values = GRIDS[perturbation]
+    strength = np.linspace(0, 1, len(values))
+    numbers = {"straightness": 0.75, "straightness_low": 0.625, "straightness_high": 0.875, "turning_angle": 35.5,
+               "turning_angle_low": 30.5, "turning_angle_high": 40.5, "monotonicity": 0.8125,
+               "monotonicity_low": 0.75, "monotonicity_high": 0.875, "pca_explained": [0.5, 0.25, 0.125]}  # fmt: skip
+    dump(root / f"metrics/trajectories/{encoder}/{perturbation}.json", {
+        "encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder],
+        "clips": {"train": 24, "test": 12, "invalid": 0, "still": 0}, "distance_between_originals": 2.0,
+        "overall": numbers, "instruments": dict.fromkeys(INSTRUMENTS, numbers), "notes": [],
+    })  # fmt: skip
+    folder = root / f"plots/trajectories/{encoder}/{perturbation}"
+    folder.mkdir(parents=True, exist_ok=True)
+    n = len(values)
+    pd.concat(
+        pd.DataFrame({
+            "instrument": name, "value": values, "strength": strength, "distance_from_original": 1 + 3 * strength,
+            "step_length": [None, *[0.75] * (n - 1)], "step_share": [None, *[1 / (n - 1)] * (n - 1)],
+            "turning_angle": [None, *[35.5] * (n - 2), None],
+        })
+        for name in ["all", *INSTRUMENTS]
+    ).to_csv(folder / "path.csv", index=False)  # fmt: skip
+    rng = np.random.default_rng(3)
+    pd.DataFrame([
+        {"instrument": name, "clip": f"{name}{i}", "value": value, "strength": s, "umap_1": rng.normal(),
+         "umap_2": rng.normal(), "pc_1": rng.normal(), "pc_2": rng.normal()}
+        for name in INSTRUMENTS for i in range(3)
+        for value, s in [("original", None), *zip(values, strength, strict=True)]
+    ]).to_csv(folder / "points.csv", index=False)  # fmt: skip
+
+
+def write_comparison(root):
+    """What comparison makes of the rest, with `root` as working directory."""
+    before = os.getcwd()
+    os.chdir(root)
+    try:
+        comparison.main()
+    finally:
+        os.chdir(before)
+
+
 def write_severity(root, perturbation):
     unit, values = GRIDS[perturbation]
     strength = np.linspace(0, 1, len(values))
@@ -141,7 +267,8 @@ def write_severity(root, perturbation):
 
 
 def write_results(root, encoders=("mfcc", "musicnn"), perturbations=("gain", "reverb")):
-    """Everything the report room reads; held-out R2 grows by 0.125 from pair to pair, from 0.25 on.
+    """Everything the report room reads; held-out R2 grows by 0.125 from pair to pair, from 0.25 on, the AUC that full
+    strength costs by 0.0625 from 0.125 on.
 
     Pictures and summary are stand-ins, which the stages that make them replace.
     """
@@ -150,8 +277,11 @@ def write_results(root, encoders=("mfcc", "musicnn"), perturbations=("gain", "re
     rng = np.random.default_rng(7)
     for i, (encoder, perturbation) in enumerate((e, p) for e in encoders for p in perturbations):
         write_pair(root, encoder, perturbation, 0.25 + 0.125 * (i % 5), rng=rng)
+        write_robustness(root, encoder, perturbation, 0.125 + 0.0625 * (i % 5), rng=rng)
+        write_trajectories(root, encoder, perturbation)
     for perturbation in perturbations:
         write_severity(root, perturbation)
+    write_comparison(root)
     (root / "plots/figures").mkdir(parents=True, exist_ok=True)
     for name in ("headline.png", "headline.svg"):
         (root / "plots/figures" / name).write_text(f"stand-in for {name}")

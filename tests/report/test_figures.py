@@ -11,15 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
-from results_on_disk import dump, write_params
+from results_on_disk import dump, write_comparison, write_params
 
 from stages.errors import UserError
 from stages.report import figures, results, style, summary
 
 REPOSITORY = Path(__file__).parents[2]
-PICTURES = [
-    f"{n}.{k}" for n in ("headline", "cca_scatter", "samplewise_r2", "svd_spectra", "severity") for k in ("png", "svg")
-]
+NAMES = (
+    "headline", "cca_scatter", "samplewise_r2", "svd_spectra", "severity", "umap_maps", "pca_maps", "paths",
+    "roc_auc_mfcc", "beyond_mfcc", "roc_auc_instrument", "gains", "ranking",
+)  # fmt: skip
+PICTURES = [f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")]
+TABLES = [f"plots/{name}.csv" for name in ("headline", "spectra", "roc_auc", "robustness", "ranking")]
 
 
 @pytest.fixture
@@ -38,9 +41,14 @@ def drawn_hashes():
 
 
 def test_same_bytes_twice_whatever_the_users_settings(world):
+    write_params(world, ("mfcc",), ("gain",))
+    write_comparison(world)
+    for path in Path("plots/figures").iterdir():
+        path.unlink()  # DVC does so before it runs the stage
     figures.main()
     first = drawn_hashes()
-    tables = {name: Path(name).read_bytes() for name in ("plots/headline.csv", "plots/spectra.csv")}
+    assert {path.name for path in Path("plots/figures").iterdir()} == set(PICTURES)
+    tables = {name: Path(name).read_bytes() for name in TABLES}
     (world / "matplotlibrc").write_text("figure.facecolor: red\nfont.size: 20\nsavefig.bbox: tight\n")
     run = subprocess.run(
         [sys.executable, "-m", "stages.report.figures"], capture_output=True, text=True,

@@ -42,6 +42,68 @@ def test_metrics_of_a_pair(world):
     assert steps["svd.spectrum"][1] == 1 and steps["svd.spectrum"][2] == pytest.approx(0.778801)
 
 
+def by_name(metrics):
+    found = {}
+    for name, value, step in metrics:
+        found.setdefault(name, {})[step] = value
+    return found
+
+
+def test_robustness_of_a_pair(world):
+    found = by_name(made()[1].metrics)
+    assert found["robustness.original.roc_auc"] == {0: 0.9375} and found["robustness.original.roc_auc_low"] == {
+        0: 0.90625
+    }
+    assert found["robustness.none.forward.mean_drop"][0] == pytest.approx(0.0625)
+    assert found["robustness.leace.forward.area"] == {0: 0.015625} and found["robustness.leace.forward.p_holm"] == {
+        0: 0.02
+    }
+    assert found["robustness.leace.original.roc_auc"] == {0: 0.94140625}
+    assert found["robustness.leace.random.forward"] == {0: 0.875} and "robustness.none.forward.p_holm" not in found
+    curve = found["robustness.samplewise_cca_svd_0.4.backward.roc_auc"]  # 0.9375 - 0.0625 strength + 0.0078125
+    assert curve == pytest.approx({step: 0.9453125 - 0.0125 * (step - 1) for step in range(1, 7)})
+    assert not any(name.startswith("robustness.augmentation.backward") for name in found)
+
+
+def test_trajectories_of_a_pair(world):
+    found = by_name(made()[1].metrics)
+    assert found["trajectories.straightness_low"] == {0: 0.625} and "trajectories.pca_explained" not in found
+    assert found["trajectories.path.distance_from_original"] == pytest.approx(
+        {i: 1 + 0.6 * (i - 1) for i in range(1, 7)}
+    )
+    assert found["trajectories.path.step_length"] == dict.fromkeys(range(2, 7), 0.75)
+    assert found["trajectories.path.turning_angle"] == dict.fromkeys(range(2, 6), 35.5)
+
+
+def test_the_parent_shows_the_comparison(world):
+    parent = made()[0]
+    found = by_name(parent.metrics)
+    assert found["comparison.overall.rank.mfcc"] == {0: 1} and found["comparison.gain.rank.musicnn"] == {0: 2}
+    assert found["comparison.gain.slope.mfcc"][0] == pytest.approx(3.675 / 394.8, rel=1e-5)
+    assert found["comparison.reverb.first.mfcc"] == {0: 1} and "comparison.overall.slope.mfcc" not in found
+    assert parent.params["comparison.severity"] == "lsd_db"
+    assert {path.as_posix() for _, path in parent.files} >= {
+        "metrics/comparison.json", "plots/comparison/ranking.csv", "plots/comparison/drops.csv"
+    }  # fmt: skip
+
+
+def test_tables_of_a_pair_go_along(world):
+    assert {(folder, path.name) for folder, path in made()[1].files} >= {
+        ("plots/robustness", "curves.csv"), ("plots/robustness", "draws.parquet"),
+        ("plots/robustness", "scores.parquet"),
+        ("plots/trajectories", "points.csv"), ("plots/trajectories", "path.csv"), ("metrics/robustness", "gain.json"),
+    }  # fmt: skip
+
+
+def test_lists_of_an_analysis_are_joined(world):
+    params = made()[1].params
+    assert params["robustness.svd_threshold"] == "0.3 0.4 0.5" and params["trajectories.neighbours"] == "3"
+    assert params["robustness.methods"].startswith("none lda average_displacement ")
+    path = world / "params.yaml"
+    path.write_text(path.read_text().replace("[0.3, 0.4, 0.5]", "0.4"))
+    assert made()[1].params["robustness.svd_threshold"] == "0.4"
+
+
 def test_nulls_and_odd_labels(world):
     path = world / "metrics/cca/mfcc/gain.json"
     content = json.loads(path.read_text())
@@ -83,7 +145,18 @@ def test_a_broken_lock(world, text):
 
 
 @pytest.mark.parametrize(
-    "name", ["dvc.lock", "plots/figures", "plots/svd/mfcc/gain", "metrics/cca/mfcc/reverb.json", "metrics/summary.json"]
+    "name",
+    [
+        "dvc.lock",
+        "plots/figures",
+        "plots/svd/mfcc/gain",
+        "metrics/cca/mfcc/reverb.json",
+        "metrics/summary.json",
+        "metrics/comparison.json",
+        "plots/comparison",
+        "plots/robustness/mfcc/gain",
+        "plots/trajectories/mfcc/gain/path.csv",
+    ],
 )
 def test_what_is_missing_is_named(world, name):
     (world / name).rename(world / "away")

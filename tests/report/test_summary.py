@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from results_on_disk import dump, write_pair, write_params, write_results
+from results_on_disk import (
+    dump,
+    write_comparison,
+    write_pair,
+    write_params,
+    write_results,
+    write_robustness,
+    write_trajectories,
+)
 
 from stages.report import summary
 
@@ -28,6 +36,35 @@ FIRST = {
     "effective_rank_high": 5.75,
     "originals_effective_rank": 12.5,
     "null_effective_rank": 21.5,
+    "straightness": 0.75,
+    "straightness_low": 0.625,
+    "straightness_high": 0.875,
+    "turning_angle": 35.5,
+    "turning_angle_low": 30.5,
+    "turning_angle_high": 40.5,
+    "monotonicity": 0.8125,
+    "monotonicity_low": 0.75,
+    "monotonicity_high": 0.875,
+    "roc_auc": 0.9375,
+    "roc_auc_low": 0.90625,
+    "roc_auc_high": 0.96875,
+    "mean_drop": 0.0625,
+    "mean_drop_low": 0.046875,
+    "mean_drop_high": 0.078125,
+    "worst_drop": 0.125,
+    "worst_drop_low": 0.09375,
+    "worst_drop_high": 0.15625,
+    "worst_value": "5",
+    "best_method": "leace",
+    "best_area": 0.015625,
+    "best_area_p": 0.02,
+    "worst_method": "lda",
+    "worst_area": -0.0625,
+    "worst_area_p": 0.02,
+    "ceiling_area": 0.0625,
+    "ceiling_area_low": 0.0585938,
+    "ceiling_area_high": 0.0664062,
+    "severity_rank": 1.0,
 }
 
 
@@ -39,7 +76,11 @@ def test_numbers(world):
     summary.main([])
     content = written(world)
     assert list(content) == ["mfcc", "musicnn"] and list(content["mfcc"]) == ["gain", "reverb"]
-    assert content["mfcc"]["gain"] == FIRST
+    first = content["mfcc"]["gain"]
+    slope = [first.pop(f"severity_slope{end}") for end in ("_low", "", "_high")]
+    assert first == FIRST
+    # drops 0, 0.025 ... 0.125 at severities 1, 3.4 ... 13: sum s d / sum s^2
+    assert slope[1] == pytest.approx(3.675 / 394.8, rel=1e-5) and slope == sorted(slope)
     assert [content[e][p]["heldout_r2"] for e in content for p in content[e]] == [0.25, 0.375, 0.5, 0.625]
 
 
@@ -77,6 +118,103 @@ def test_table(world, capsys):
     assert max(map(len, lines)) <= 112
 
 
+def blocks(text):
+    """Lines of the tables' blocks, by the heading of their third column."""
+    parts = [part.splitlines() for part in text.split("\n\n")]
+    return {" ".join(part[0].split())[:14]: part for part in parts}
+
+
+def test_what_it_costs_and_what_removing_helps(world, capsys):
+    summary.main(["--show"])
+    found = blocks(capsys.readouterr().out)
+    assert found["ROC AUC of ori"][1:5] == [
+        "encoder  perturbation  [low, high]           [low, high]           [low, high] at value",
+        "-" * 92,
+        "mfcc     gain          0.938 [0.906, 0.969]  0.062 [0.047, 0.078]  0.125 [0.094, 0.156] at 5",
+        "mfcc     reverb        0.938 [0.906, 0.969]  0.094 [0.078, 0.109]  0.188 [0.156, 0.219] at 1",
+    ]
+    assert found["best removal: "][3:5] == [
+        f"mfcc     {p:12}  LEACE +0.016, p 0.020  LDA -0.062, p 0.020  +0.062 [+0.059, +0.066]"
+        for p in ("gain", "reverb")
+    ]
+    assert [line.split() for line in found["Drop of AUC pe"][1:]] == [
+        ["gain", "1", "mfcc", "0.0093", "(100", "%)", "2", "musicnn", "0.019", "(0", "%)"],
+        ["reverb", "1", "mfcc", "0.014", "(100", "%)", "2", "musicnn", "0.023", "(0", "%)"],
+        ["overall", "1", "mfcc", "(100", "%)", "2", "musicnn", "(0", "%)"],
+    ]  # fmt: skip
+
+
+def test_best_and_worst_are_among_those_with_numbers(world, capsys):
+    path = world / "metrics/robustness/mfcc/gain.json"
+    content = json.loads(path.read_text())
+    by_method = content["methods"]
+    for name in ("leace", "lda", "augmentation"):  # as robustness writes a method that gave no numbers
+        by_method[name]["problem"] = "not enough clips"
+        by_method[name]["forward"] = dict.fromkeys(by_method[name]["forward"])
+    by_method["cca"]["forward"]["p_holm"] = 0.0004
+    by_method["samplewise_cca_svd_0.4"]["forward"]["p_holm"] = None
+    dump(path, content)
+    summary.main([])
+    first = written(world)["mfcc"]["gain"]
+    assert (first["best_method"], first["best_area"]) == ("samplewise_cca_svd_0.4", 0.0078125)
+    assert (first["worst_method"], first["worst_area"]) == ("cca", -0.03125)
+    assert not {name for name in first if name.startswith("ceiling")} and "best_area_p" not in first
+    summary.main(["--show"])
+    row = blocks(capsys.readouterr().out)["best removal: "][3]
+    assert " ".join(row.split()) == "mfcc gain SVD 0.4 +0.008, p - CCA -0.031, p < 0.001 - [-, -]"
+
+
+def test_a_pair_without_classifiers_says_so(world, capsys):
+    path = world / "metrics/robustness/mfcc/gain.json"
+    content = json.loads(path.read_text())
+    content["original"] = dict.fromkeys(content["original"])
+    for of in content["methods"].values():
+        of["problem"] = "fewer than three positives"
+        for name in ("original", "forward", "backward", "matched"):
+            of[name] = dict.fromkeys(of[name])
+    dump(path, content)
+    write_comparison(world)
+    summary.main([])
+    first = written(world)["mfcc"]["gain"]
+    assert set(FIRST) - set(first) == {n for n in FIRST if "roc" in n or "drop" in n or "worst" in n or "best" in n
+                                       or "ceiling" in n or "severity" in n}  # fmt: skip
+    capsys.readouterr()
+    summary.main(["--show"])
+    found = blocks(capsys.readouterr().out)
+    assert " ".join(found["ROC AUC of ori"][3].split()) == "mfcc gain - [-, -] - [-, -] - [-, -] at -"
+    assert " ".join(found["best removal: "][3].split()) == "mfcc gain - - - [-, -]"
+    assert found["Drop of AUC pe"][1] == "  gain     1 musicnn 0.019 (100 %)   - mfcc (fewer than three positives)"
+    assert found["Drop of AUC pe"][3] == "  overall  1 musicnn (100 %)   - mfcc (not ranked under gain)"
+
+
+def test_many_encoders_wrap_between_encoders(world, capsys):
+    content = json.loads((world / "metrics/comparison.json").read_text())
+    line = content["measures"]["lsd_db"]["gain"]["mfcc"]
+    for i in range(9):
+        content["measures"]["lsd_db"]["gain"][f"encoder-{i}"] = {**line, "rank": 3.0 + i}
+    content["measures"]["lsd_db"]["gain"]["last"] = {**dict.fromkeys(line), "problem": "every vector is the same, " * 9}
+    dump(world / "metrics/comparison.json", content)
+    summary.main(["--show"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 112
+    start = next(i for i, line in enumerate(lines) if line.startswith("  gain     1 mfcc 0.0093 (100 %)   2 musicnn"))
+    for i in range(9):
+        assert any(f" {3 + i} encoder-{i} 0.0093 (100 %)" in line for line in lines[start : start + 4])
+    words = " ".join(" ".join(lines[start:]).split())
+    assert "- last (" + "every vector is the same, " * 9 + ")" in words
+
+
+def test_methods_that_were_left_out(world):
+    """robustness.methods may leave out any of them."""
+    for path in world.glob("metrics/robustness/*/*.json"):
+        content = json.loads(path.read_text())
+        content["methods"] = {"none": content["methods"]["none"]}
+        dump(path, content)
+    summary.main([])
+    first = written(world)["mfcc"]["gain"]
+    assert first["mean_drop"] == 0.0625 and not {n for n in first if n.startswith(("best", "worst_method", "ceiling"))}
+
+
 def test_table_keeps_its_width_whatever_the_names(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_results(tmp_path, encoders=("mfcc",), perturbations=("gain",))
@@ -86,6 +224,10 @@ def test_table_keeps_its_width_whatever_the_names(tmp_path, monkeypatch, capsys)
 
     monkeypatch.setitem(results_on_disk.DIM, name, 8)
     write_pair(tmp_path, name, "gain", 0.5)
+    write_robustness(tmp_path, name, "gain", 0.5)
+    write_trajectories(tmp_path, name, "gain")
+    write_comparison(tmp_path)
+    capsys.readouterr()
     summary.main(["--show"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[3].startswith("an_encoder_w~  gain ") and lines[3].endswith("5.2 [4.8, 5.8] of 24 (12.5)")
@@ -116,7 +258,10 @@ def test_only_the_selection_is_read(world):
     assert written(world).keys() == {"musicnn"} and written(world)["musicnn"].keys() == {"reverb"}
 
 
-@pytest.mark.parametrize("name", ["metrics/cca/mfcc/gain.json", "metrics/svd/musicnn/reverb.json"])
+@pytest.mark.parametrize("name", [
+    "metrics/cca/mfcc/gain.json", "metrics/svd/musicnn/reverb.json", "metrics/trajectories/mfcc/gain.json",
+    "metrics/robustness/mfcc/reverb.json", "metrics/comparison.json",
+])  # fmt: skip
 def test_a_missing_file_is_named(world, name):
     (world / name).unlink()
     with pytest.raises(SystemExit, match=rf"{name} is missing; `dvc repro` computes it"):

@@ -101,12 +101,18 @@ def test_everything_is_shown(ready, capsys, monkeypatch):
         return {f.path for f in found if not f.is_dir}.union(*(artifacts(run, f.path) for f in found if f.is_dir))
 
     assert artifacts(parent) == {
-        "figures/headline.png", "figures/headline.svg", "summary.json", "params.yaml", "dvc.lock"
+        "figures/headline.png", "figures/headline.svg", "summary.json", "params.yaml", "dvc.lock",
+        "metrics/comparison.json", "plots/comparison/ranking.csv", "plots/comparison/drops.csv",
     }  # fmt: skip
+    assert parent.data.metrics["comparison.overall.rank.musicnn"] == 2
     assert artifacts(child) == {
         "grid.json", "metrics/cca/gain.json", "metrics/svd/gain.json", "plots/cca/scatter.csv",
-        "plots/cca/samplewise_r2.csv", "plots/svd/spectrum.csv",
+        "plots/cca/samplewise_r2.csv", "plots/svd/spectrum.csv", "metrics/trajectories/gain.json",
+        "metrics/robustness/gain.json", "plots/trajectories/points.csv", "plots/trajectories/path.csv",
+        "plots/robustness/curves.csv", "plots/robustness/draws.parquet", "plots/robustness/scores.parquet",
     }  # fmt: skip
+    curve = api.get_metric_history(child.info.run_id, "robustness.none.forward.roc_auc")
+    assert {m.step: m.value for m in curve} == pytest.approx({step: 0.9375 - 0.05 * (step - 1) for step in range(1, 7)})
     grid = json.loads(Path(api.download_artifacts(child.info.run_id, "grid.json")).read_text())
     assert grid["values"][0] == "-40" and grid["unit"] == "dB"
 
