@@ -47,7 +47,7 @@ show: $(STAMP) ## print the table of the last run again
 	@python -m stages.report.summary --show
 
 test: $(STAMP) ## run the tests
-	@python -m pytest
+	@python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 bench: $(STAMP) ## measure against the peers
 	@python -m benchmarks

@@ -15,6 +15,12 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).parents[1]
+LONGEST = ("test_pipeline.py", "test_paper.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no process is left alone with one of them."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ perturbations:
   reverb: {grid: [0.01, 1.0]}
 encoders:
   openl3: {hop: 0.5}
+robustness: {methods: [none, pca], bootstrap: 20}
+trajectories: {clips: 2, bootstrap: 20}
 """
 PAIRS = [(encoder, perturbation) for encoder in ("openl3", "panns", "clap") for perturbation in ("gain", "reverb")]
 

@@ -20,6 +20,9 @@ SMALL = {
     "cca.permutations": 10,
     "cca.bootstrap": 50,
     "svd.permutations": 2,
+    "trajectories.clips": 2,
+    "trajectories.bootstrap": 50,
+    "robustness.bootstrap": 50,
 }
 
 
@@ -41,7 +44,7 @@ def test_everything_is_there(first):
         assert row["samplewise_published_r2"] == pytest.approx(1, abs=1e-6)
         assert row["null_r2_mean"] < 0.2 and -1 <= row["heldout_r2"] <= 1
         assert 1 <= row["effective_rank"] <= 44
-    for name in ("headline", "cca_scatter", "svd_spectra"):
+    for name in ("headline", "cca_scatter", "svd_spectra", "umap_maps", "roc_auc_mfcc", "beyond_yamnet", "ranking"):
         assert (first.root / f"plots/figures/{name}.png").stat().st_size > 5000
     assert not list(first.root.glob("data/**/.*.tmp"))
 
@@ -62,6 +65,14 @@ def test_mlflow_has_a_parent_and_a_child_per_pair(first):
         assert metrics["cca.global.heldout"] == row["heldout_r2"]
         assert metrics["svd.effective_rank"] == row["effective_rank"]
         assert "svd.spectrum" in metrics
+
+
+def test_what_a_classifier_loses_is_in_the_table_and_in_mlflow(first):
+    row = first.json("metrics/robustness/yamnet/gain.json")["methods"]["none"]["forward"]
+    (parent,) = first.parents()
+    assert first.children(parent)["yamnet / gain"]["robustness.none.forward.mean_drop"] == row["mean_drop"]
+    ranking = first.json("metrics/comparison.json")["measures"]["lsd_db"]
+    assert set(ranking) == {"gain", "reverb", "overall"}
 
 
 def test_a_second_clone_reproduces_the_lock(first, tmp_path):
@@ -91,6 +102,17 @@ def test_one_value_more_in_an_experiment_and_restored_stages_in_mlflow(first):
     assert set(first.parents()) == before | {parent}
 
 
+def test_other_methods_run_only_robustness_and_what_follows(first):
+    log = first.dvc("exp", "run", "-n", "two", "-S", "robustness.methods=[none,leace]")
+    ran = {line.split("'")[1] for line in log.splitlines() if line.startswith("Running stage")}
+    pairs = {f"{e}-{p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
+    always = {"source", "encoders", "track"}
+    assert ran - always == {f"robustness@{pair}" for pair in pairs} | {"comparison", "summary", "figures"}
+    assert list(first.json("metrics/robustness/mfcc/gain.json")["methods"]) == ["none", "leace"]
+    first("git", "checkout", "-q", ".")
+    first.dvc("checkout", "-q")
+
+
 def test_a_queued_experiment_lands_in_the_same_store(first):
     before = set(first.parents())
     first.dvc("exp", "run", "--queue", "-n", "queued", "-S", "svd.energy=0.8")
@@ -103,7 +125,7 @@ def test_a_queued_experiment_lands_in_the_same_store(first):
 
 
 def test_one_value_less_is_removed(first):
-    first.dvc("exp", "run", "-n", "coarser", "-S", "perturbations.reverb.grid=[0.01,0.4,1.0]")
+    first.dvc("exp", "run", "-n", "coarser", "-S", "perturbations.reverb.grid=[0.01,0.4,1.0]", "embed@mfcc-reverb")
     names = {p.name for p in (first.root / "data/embeddings/mfcc/reverb").iterdir()}
     assert names == {"0.01.h5", "0.4.h5", "1.h5"}
     first("git", "checkout", "-q", ".")

@@ -15,9 +15,12 @@ trajectories in :mod:`stages.report.maps`.
 - :func:`severity`: what each value did to the audio
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from stages import params, paths, store
+from stages.compute import Progress, ordered_map
 from stages.errors import command
 from stages.report import curves, maps, panels, ranking, results, style, summary
 
@@ -270,32 +273,43 @@ def _overall_spectrum(encoder, perturbation):
     return table[["rank", "directions", "null", "originals"]]
 
 
+def pictures(content):
+    """All pictures by name, as (function, arguments)."""
+    instrument = params.build(params.Figures, content.get("figures"), "figures").instrument
+    selected, numbers = results.run(content), summary.summary(content)
+    return {
+        "headline": (headline, content, numbers),
+        "cca_scatter": (cca_scatter, content, instrument),
+        "samplewise_r2": (samplewise_r2, content),
+        "svd_spectra": (svd_spectra, content),
+        "severity": (severity, selected.perturbations),
+        "umap_maps": (maps.umap_maps, content, instrument),
+        "pca_maps": (maps.pca_maps, content, instrument),
+        "paths": (maps.path_figure, content),
+        **{f"roc_auc_{encoder}": (curves.roc_auc, content, encoder) for encoder in selected.encoders},
+        **{f"beyond_{encoder}": (curves.beyond, content, encoder) for encoder in selected.encoders},
+        "roc_auc_instrument": (curves.roc_auc_of_instrument, content, instrument),
+        "gains": (ranking.gains, content),
+        "ranking": (ranking.ranking, content),
+    }
+
+
+def _drawn(name, function, *arguments):
+    with style.styled():
+        style.save(function(*arguments), name)
+
+
 @command
 def main():
     """Draw everything."""
     content = results.document()
-    instrument = params.build(params.Figures, content.get("figures"), "figures").instrument
-    numbers = summary.summary(content)
-    drawn = {
-        "headline": lambda: headline(content, numbers),
-        "cca_scatter": lambda: cca_scatter(content, instrument),
-        "samplewise_r2": lambda: samplewise_r2(content),
-        "svd_spectra": lambda: svd_spectra(content),
-        "severity": lambda: severity(results.run(content).perturbations),
-        "umap_maps": lambda: maps.umap_maps(content, instrument),
-        "pca_maps": lambda: maps.pca_maps(content, instrument),
-        "paths": lambda: maps.path_figure(content),
-        **{f"roc_auc_{e}": lambda e=e: curves.roc_auc(content, e) for e in numbers},
-        **{f"beyond_{e}": lambda e=e: curves.beyond(content, e) for e in numbers},
-        "roc_auc_instrument": lambda: curves.roc_auc_of_instrument(content, instrument),
-        "gains": lambda: ranking.gains(content),
-        "ranking": lambda: ranking.ranking(content),
-    }
-    with style.styled():
-        for name, draw in drawn.items():
-            style.save(draw(), name)
+    compute = params.build(params.Compute, content.get("compute"), "compute")
+    drawn = [(name, *picture) for name, picture in pictures(content).items()]
+    with Progress("figures", len(drawn), unit="pictures") as progress:
+        for _ in ordered_map(_drawn, drawn, replace(compute, scheduler=None)):  # no work for a cluster
+            progress.advance(1)
     for path, table in (
-        (HEADLINE_TABLE, headline_table(numbers)),
+        (HEADLINE_TABLE, headline_table(summary.summary(content))),
         (SPECTRA_TABLE, spectra_table(content)),
         (ROC_AUC_TABLE, curves.table(content)),
         (ROBUSTNESS_TABLE, ranking.gains_table(content)),

@@ -41,7 +41,7 @@ _SHORT = {
 def selected(content):
     """Names of the methods as robustness writes them, each threshold its own, in the order of the report."""
     section = content.get("robustness") or {}
-    thresholds, wanted = section.get("svd_threshold"), section.get("methods", ())
+    thresholds, wanted = section.get("svd_threshold"), ["none", *section.get("methods", ())]  # none is always there
     names = []
     for name in [*(name for name in METHODS if name in wanted), *(name for name in wanted if name not in METHODS)]:
         several = name == SVD and isinstance(thresholds, list)
