@@ -35,6 +35,7 @@ import json
 import shutil
 import sys
 import zipfile
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -224,10 +225,11 @@ def _classifiers(c, clips, positive, wanted, removals, compute, progress):
             tasks[method.name, condition] = key, removal
     distinct = [(key, removal) for name, (key, removal) in tasks.items() if name == key]
     arguments = ((c.vectors(key[1], clips), positive, removal, c.place(key[1], clips)) for key, removal in distinct)
+    serves = Counter(key for key, _ in tasks.values())
     found = {}
     for (key, _), classifier in zip(distinct, ordered_map(trained, arguments, compute, threads=True), strict=True):
         found[key] = classifier
-        progress.advance(sum(key == of for of, _ in tasks.values()))
+        progress.advance(serves[key])
     return {name: found[key] for name, (key, _) in tasks.items()}
 
 
@@ -296,11 +298,9 @@ def analyse(trajectories, options, compute, kept=None):
     """
     c, wanted = conditions(trajectories, options.seed), methods(options)
     counts = _counts(trajectories, options)
-    needed = any(method.kind == "pca_normalised" for method in wanted)
-    reference = (
-        desensitise.reference_variances(trajectories.originals[trajectories.indices("train")]) if needed else None
-    )
-    names = classify.study_order(trajectories.instrument[trajectories.split == "train"])
+    train, needed = trajectories.indices("train"), any(method.kind == "pca_normalised" for method in wanted)
+    reference = desensitise.reference_variances(trajectories.originals[train]) if needed else None
+    names = classify.study_order(trajectories.instrument[train])
     each = sum(len(c.trained(method)) for method in wanted)
     found = {name: kept.read(name) for name in names} if kept else dict.fromkeys(names)
     reused = sum(outcome is not None for outcome in found.values())

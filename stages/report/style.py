@@ -3,15 +3,17 @@
 Conventions
 -----------
 Sizes are in inches. An encoder has one colour in all figures, by its place among the encoders that params.yaml
-configures, selected or not, so that it keeps it when the selection changes. Colours are Okabe and Ito's, told apart
-under all common colour blindness. Equal numbers give equal bytes: no date, no version, no user's matplotlibrc.
+configures, selected or not, so that it keeps it when the selection changes. The first colours are Okabe and Ito's, told
+apart under all common colour blindness; from the eighth encoder on they are Paul Tol's, and markers help. Equal numbers
+give equal bytes: no date, no version, no user's matplotlibrc.
 """
 
 import contextlib
 
 from stages import paths, store
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933",
+           "#AA4499")  # fmt: skip
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 INK, MUTED, FAINT = "#222222", "#767676", "#D9D9D9"
 
