@@ -8,7 +8,6 @@ LOCK = Path("dvc.lock")
 PRESETS = Path("presets")
 GOLDEN = Path("tests/encode/golden")
 HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
-
 SCRATCH = Path(".dvc/tmp/earshift")  # what a killed analysis had finished
 
 # Of the repository itself, so that experiments in folders of their own do not download again

@@ -9,6 +9,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for results_on_disk, however pytest imports these modules
 from results_on_disk import write_results  # noqa: E402
 
+from stages.report import results, style  # noqa: E402
+
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
@@ -19,3 +21,16 @@ def world(tmp_path, monkeypatch):
     write_results(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def content(world):
+    """params.yaml of that folder."""
+    return results.document()
+
+
+@pytest.fixture(autouse=True)
+def project_style():
+    """Figures are drawn in the project's style, as the stage draws them."""
+    with style.styled():
+        yield

@@ -9,20 +9,9 @@ from matplotlib.colors import to_hex
 from results_on_disk import dump, write_params, write_robustness
 
 from stages.analyse import desensitise
-from stages.report import curves, methods, results, style
+from stages.report import curves, methods, results
 
 STRENGTH = np.linspace(0, 1, 6)
-
-
-@pytest.fixture
-def content(world):
-    return results.document()
-
-
-@pytest.fixture(autouse=True)
-def project_style():
-    with style.styled():
-        yield
 
 
 def panel(figure, row, column):

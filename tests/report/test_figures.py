@@ -25,17 +25,6 @@ PICTURES = [f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")]
 TABLES = [f"plots/{name}.csv" for name in ("headline", "spectra", "roc_auc", "robustness", "ranking")]
 
 
-@pytest.fixture
-def content(world):
-    return results.document()
-
-
-@pytest.fixture(autouse=True)
-def project_style():
-    with style.styled():
-        yield
-
-
 def drawn_hashes():
     return {name: hashlib.sha256(Path("plots/figures", name).read_bytes()).hexdigest() for name in PICTURES}
 

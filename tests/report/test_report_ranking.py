@@ -13,17 +13,6 @@ from stages.report import methods, ranking, results, style
 METHODS = [name for name in AREAS if name != "none"]
 
 
-@pytest.fixture
-def content(world):
-    return results.document()
-
-
-@pytest.fixture(autouse=True)
-def project_style():
-    with style.styled():
-        yield
-
-
 def colour(content, encoder):
     return to_hex(style.encoder_look(encoder, content["encoders"])[0])
 
