@@ -36,13 +36,13 @@ from stages import params, paths, store
 from stages.analyse import data, directions
 from stages.analyse.statistics import (
     NEGLIGIBLE,
-    bootstrap_interval,
     group_bootstrap,
     present_mean,
     resampled_spearman,
     shuffled,
     signed_square,
     spearman,
+    with_interval,
 )
 from stages.errors import command
 
@@ -70,9 +70,9 @@ class _Scores:
     def summary(self, confidence):
         """The numbers as they stand in the metrics."""
         return {
-            **_interval("published", self.published, self.published_draws, confidence, (0, 1)),
+            **with_interval("published", self.published[0], self.published_draws, confidence, (0, 1)),
             **{f"published_{name}": number for name, number in _null(self.published).items()},
-            **_interval("heldout", self.heldout, self.heldout_draws, confidence, (-1, 1)),
+            **with_interval("heldout", self.heldout[0], self.heldout_draws, confidence, (-1, 1)),
             **_null(self.heldout),
             **({} if self.unregularised is None else {"heldout_unregularised": self.unregularised}),
         }
@@ -134,11 +134,7 @@ def analyse(trajectories, options):
     }
     unmoved = t.clip[train[np.isnan(published[:, 0])]].tolist()
     result = {
-        "encoder": t.encoder,
-        "perturbation": t.perturbation,
-        "unit": t.unit,
-        "values": list(t.values),
-        "dim": t.dim,
+        **t.heading,
         "clips": {
             "train": len(train),
             "test": len(t.indices("test")),
@@ -326,13 +322,6 @@ def _nulled(scores):
     """Scores [shape=(..., 1 + shuffles)], 0 for a shuffle without a direction, all NaN where the truth has none."""
     known = ~np.isnan(scores[..., :1])
     return np.where(known & np.isnan(scores), 0, np.where(known, scores, np.nan))
-
-
-def _interval(name, scores, draws, confidence, bounds):
-    estimate = float(scores[0])
-    draws = draws if np.isfinite(estimate) else None
-    low, high = bootstrap_interval(estimate, draws, confidence, bounds=bounds)
-    return {name: estimate, f"{name}_low": low, f"{name}_high": high}
 
 
 def _null(scores):

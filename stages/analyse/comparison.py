@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages import params, paths, store
+from stages.analyse.data import ORIGINAL
 from stages.analyse.statistics import bootstrap_interval
 from stages.errors import UserError, command
 
@@ -308,7 +309,7 @@ def read_drops(encoder, perturbation):
     chosen = (curves["instrument"] == "all") & (curves["method"] == "none") & (curves["direction"] == "forward")
     auc = curves[chosen].set_index("value")["roc_auc"].reindex(values).to_numpy(dtype=np.float64)
     draws = _table(folder / "draws.parquet").pivot(index="draw", columns="value", values="roc_auc")
-    draws = draws.reindex(columns=["original", *values]).to_numpy(dtype=np.float64)
+    draws = draws.reindex(columns=[ORIGINAL, *values]).to_numpy(dtype=np.float64)
     return Drops(values, original - auc, draws=draws[:, :1] - draws[:, 1:] if len(draws) else None)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from stages import paths, store
 from stages.errors import UserError
 
+ORIGINAL = "original"  # stands where a value would, for unperturbed clips
 ALL = "all"  # the one instrument of a corpus without labels
 UNLABELLED = "unlabelled"  # the instrument of clips without a label where others have one
 
@@ -60,6 +61,17 @@ class Trajectories:
     def dim(self):
         """Length of a vector."""
         return self.vectors.shape[2]
+
+    @property
+    def heading(self):
+        """What the numbers of every analysis begin with."""
+        return {
+            "encoder": self.encoder,
+            "perturbation": self.perturbation,
+            "unit": self.unit,
+            "values": list(self.values),
+            "dim": self.dim,
+        }
 
     @property
     def instruments(self):

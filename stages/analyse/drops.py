@@ -10,7 +10,8 @@ of recordings gives each of them anew.
 
 import numpy as np
 
-from stages.analyse.statistics import bootstrap_interval, bootstrap_p, holm, present_mean
+from stages.analyse.data import ORIGINAL
+from stages.analyse.statistics import bootstrap_interval, bootstrap_p, holm, present_mean, with_interval
 
 ROC_AUC = 0  # column of the scores
 _BASE, _SHIFT = "none", "conditional_displacement"
@@ -53,13 +54,9 @@ def summarised(trajectories, found, tests, lines, confidence):
         for section, p in zip(compared, holm([s[direction]["p"] for s in compared]), strict=True):
             section[direction]["p_holm"] = p
     result = {
-        "encoder": t.encoder,
-        "perturbation": t.perturbation,
-        "unit": t.unit,
-        "values": list(t.values),
-        "dim": t.dim,
+        **t.heading,
         "clips": {"train": len(t.indices("train")), "test": len(t.indices("test")), "invalid": t.invalid},
-        "original": _estimate("roc_auc", *base.mean(0), confidence, (0, 1)),
+        "original": with_interval("roc_auc", *base.mean(0), confidence, (0, 1)),
         "methods": sections,
         "skipped": skipped,
         "notes": _notes(t, rows, curves, base, skipped),
@@ -100,7 +97,7 @@ class _Curves:
 
 def _skipped(found, tests):
     """Instruments that the untouched classifier has no number for, and why."""
-    start = tests[_BASE].index(("original", "original"))
+    start = tests[_BASE].index((ORIGINAL, ORIGINAL))
     return {
         name: outcomes[_BASE].notes[start]
         for name, outcomes in found.items()
@@ -117,7 +114,7 @@ def _section(method, directions, base, rows, tests, values, confidence):
         "problem": "" if len(own) else "; ".join(sorted(problems)) or "no instrument can be classified",
         "instruments": len(own),
         "removed": float(np.mean(removed)) if removed else None,
-        "original": _estimate("roc_auc", *own.mean(0), confidence, (0, 1)),
+        "original": with_interval("roc_auc", *own.mean(0), confidence, (0, 1)),
     }
     for direction in ("forward", "backward", "matched"):
         curves = directions.get(direction)
@@ -141,9 +138,9 @@ def _numbers(curves, untouched, against, values, confidence):
     drop, drop_draws = (start - areas[:, 1:]).mean(axis=0), present_mean(start_draws - draws[:, 1:])
     worst = int(np.argmax(drop))
     numbers = {
-        **_estimate("mean_auc", areas[:, 1:].mean(), present_mean(draws[:, 1:].mean(axis=1)), confidence, (0, 1)),
-        **_estimate("mean_drop", drop.mean(), drop_draws.mean(axis=0), confidence, (-1, 1)),
-        **_estimate("worst_drop", drop[worst], drop_draws[worst], confidence, (-1, 1)),
+        **with_interval("mean_auc", areas[:, 1:].mean(), present_mean(draws[:, 1:].mean(axis=1)), confidence, (0, 1)),
+        **with_interval("mean_drop", drop.mean(), drop_draws.mean(axis=0), confidence, (-1, 1)),
+        **with_interval("worst_drop", drop[worst], drop_draws[worst], confidence, (-1, 1)),
         "worst_value": values[worst],
     }
     if against is None:
@@ -154,7 +151,7 @@ def _numbers(curves, untouched, against, values, confidence):
     area_draws = np.trapezoid(present_mean((draws - other_draws)[:, 1:]), dx=step, axis=0)
     return {
         **numbers,
-        **_estimate("area", area, area_draws, confidence, (-1, 1)),
+        **with_interval("area", area, area_draws, confidence, (-1, 1)),
         "p": bootstrap_p(area, area_draws),
         "p_holm": None,
     }
@@ -162,17 +159,10 @@ def _numbers(curves, untouched, against, values, confidence):
 
 def _random(rows, method, tests, direction):
     """Mean ROC AUC with a random value for each clip."""
-    ends = {"forward": (tests[0][0], "random"), "backward": ("random", "original"), "matched": ("random", "random")}
+    ends = {"forward": (tests[0][0], "random"), "backward": ("random", ORIGINAL), "matched": ("random", "random")}
     place = tests.index(ends[direction])
     areas = [outcomes[method].scores[place, ROC_AUC] for outcomes in rows.values()]
     return float(present_mean(areas)) if areas else None
-
-
-def _estimate(name, estimate, draws, confidence, bounds):
-    estimate = float(estimate)
-    draws = draws if np.isfinite(estimate) else None
-    low, high = bootstrap_interval(estimate, draws, confidence, bounds=bounds)
-    return {name: estimate, f"{name}_low": low, f"{name}_high": high}
 
 
 def _notes(t, rows, curves, base, skipped):
@@ -211,7 +201,7 @@ def _lacking(rows, method, subject, instruments):
 def _curve_table(t, rows, curves, confidence):
     import pandas as pd
 
-    steps = list(zip(("original", *t.values), (np.nan, *t.strengths), strict=True))
+    steps = list(zip((ORIGINAL, *t.values), (np.nan, *t.strengths), strict=True))
     parts = []
     for method, directions in curves.items():
         for direction, of_direction in directions.items():
@@ -235,6 +225,6 @@ def _draw_table(t, base):
     values, resamples = draws.shape
     return pd.DataFrame({
         "draw": np.tile(np.arange(resamples), values),
-        "value": np.repeat(("original", *t.values), resamples),
+        "value": np.repeat((ORIGINAL, *t.values), resamples),
         "roc_auc": draws.reshape(-1),
     })  # fmt: skip

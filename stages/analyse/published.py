@@ -29,6 +29,7 @@ import numpy as np
 
 from stages import params, paths, provenance, store
 from stages.analyse import classify, data, desensitise, robustness
+from stages.analyse.data import ORIGINAL
 from stages.compute import Progress, ordered_map
 from stages.errors import UserError, command
 
@@ -39,7 +40,6 @@ _SAVED_EVERY = 10.0  # seconds between two savings of a panel at work
 _SUMMARY = __doc__.partition("\n")[0]
 _OFF_GRID = "not on this grid"
 _COLUMNS = ("panel", "direction", "method", "param", "original", "published", "ours", "difference", "note")
-_NONE = "original"  # the value of clips without effect
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,11 @@ def side_by_side(published, panel, values, found):
 
 def _key(method, direction, value):
     """Method, training set and test set of a point."""
-    return (method, _NONE, value) if direction == FORWARD else (method, value, _NONE)
+    return (method, ORIGINAL, value) if direction == FORWARD else (method, value, ORIGINAL)
 
 
 def _key_of(row):
-    return _key(row["method"], row["direction"], _NONE if row["original"] else row["param"])
+    return _key(row["method"], row["direction"], ORIGINAL if row["original"] else row["param"])
 
 
 def _says_why(row):
@@ -242,17 +242,17 @@ def _trainings(removals, values):
     shared = {}
     for name, removal in removals.items():
         shared.setdefault(removal.key, []).append(name)
-    return [(names, value) for names in shared.values() for value in (_NONE, *values)]
+    return [(names, value) for names in shared.values() for value in (ORIGINAL, *values)]
 
 
 def _tests(t, value):
     """What a classifier trained at a value is tested on."""
-    return (_NONE, *t.values) if value == _NONE else (_NONE,)
+    return (ORIGINAL, *t.values) if value == ORIGINAL else (ORIGINAL,)
 
 
 def _at(t, value):
     """Vectors of all clips at a value [shape=(clips, dim)]."""
-    return t.originals if value == _NONE else t.vectors[:, t.values.index(value)]
+    return t.originals if value == ORIGINAL else t.vectors[:, t.values.index(value)]
 
 
 # ------------------------------------------------------------------------------------------------------------- numbers

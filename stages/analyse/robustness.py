@@ -43,13 +43,14 @@ import numpy as np
 from stages import params, paths, provenance, store
 from stages.analyse import classify, data, desensitise, drops
 from stages.analyse.classify import SCORES, Classifier
+from stages.analyse.data import ORIGINAL
 from stages.analyse.desensitise import AUGMENTATION, Material
 from stages.analyse.ranking import resampled_roc_auc
 from stages.analyse.statistics import group_bootstrap
 from stages.compute import Progress, ordered_map
 from stages.errors import command
 
-ORIGINAL, RANDOM, ALL = "original", "random", "all"  # conditions beside the values
+RANDOM, ALL = "random", "all"  # conditions beside the original and the values
 _WITH_THRESHOLD = "samplewise_cca_svd"
 _COLUMNS = (*SCORES, "penalty")
 

@@ -219,6 +219,14 @@ def bootstrap_interval(estimate, draws, confidence, *, bounds):
     return low, high
 
 
+def with_interval(name, estimate, draws, confidence, bounds):
+    """An estimate under its name, and the ends of its :func:`bootstrap_interval` under that with _low and _high."""
+    estimate = float(estimate)
+    draws = draws if np.isfinite(estimate) else None
+    low, high = bootstrap_interval(estimate, draws, confidence, bounds=bounds)
+    return {name: estimate, f"{name}_low": low, f"{name}_high": high}
+
+
 def bootstrap_p(estimate, draws):
     """Two-sided p of the null hypothesis that what is estimated is 0, from bootstrap draws.
 

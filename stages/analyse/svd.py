@@ -68,11 +68,7 @@ def analyse(trajectories, options, *, threads=1):
         tables.append(_table(name or data.ALL, *spectra, nulls[name]))
     overall = numbers.pop(None)
     result = {
-        "encoder": t.encoder,
-        "perturbation": t.perturbation,
-        "unit": t.unit,
-        "values": list(t.values),
-        "dim": t.dim,
+        **t.heading,
         "overall": overall,
         "instruments": numbers,
         "notes": _notes(t, still, overall, numbers, options),

@@ -45,10 +45,10 @@ import numpy as np
 
 from stages import params, paths, store
 from stages.analyse import data, directions
-from stages.analyse.statistics import RESOLUTION, bootstrap_interval, group_bootstrap, present_mean, spearman
+from stages.analyse.data import ORIGINAL
+from stages.analyse.statistics import RESOLUTION, group_bootstrap, present_mean, spearman, with_interval
 from stages.errors import UserError, command
 
-ORIGINAL = "original"  # the value of an unperturbed point in points.csv
 COMPONENTS = 3  # of PCA whose share of the variance is told; two of them are drawn
 
 _BOUNDS = {  # of the numbers with an interval
@@ -99,11 +99,7 @@ def analyse(trajectories, options, *, ridge):
         part["still"] = int((~shape["moves"][t.instrument == name]).sum())
     values = len(t.values)
     result = {
-        "encoder": t.encoder,
-        "perturbation": t.perturbation,
-        "unit": t.unit,
-        "values": list(t.values),
-        "dim": t.dim,
+        **t.heading,
         "clips": {
             "train": len(t.indices("train")),
             "test": len(t.indices("test")),
@@ -259,12 +255,12 @@ def _means(counts, columns, places):
 
 
 def _interval(part, key, draws, confidence):
-    draws = draws if np.isfinite(part[key]) else None
-    low, high = bootstrap_interval(part[key], draws, confidence, bounds=_BOUNDS[key])
-    place = list(part).index(key) + 1
+    place = list(part).index(key)
     items = list(part.items())
     part.clear()
-    part.update([*items[:place], (f"{key}_low", low), (f"{key}_high", high), *items[place:]])
+    part.update(items[:place])
+    part.update(with_interval(key, dict(items)[key], draws, confidence, _BOUNDS[key]))
+    part.update(items[place + 1 :])
 
 
 def _mean(numbers):
