@@ -66,13 +66,16 @@ def _write_inputs(audio):
 
     Path("wav").mkdir()
     rows = []
-    with store.AudioWriter(paths.AUDIO, dtype="int16") as writer:
+    part = paths.AUDIO / "part.h5"
+    with store.AudioWriter(part, dtype="int16") as writer:
         for i, clip in enumerate(audio):
             soundfile.write(f"wav/{i:04d}.wav", clip.T, RATE, subtype="PCM_16")
             writer.append(clip, RATE)
             digest = hashlib.sha256(clip.tobytes()).hexdigest()
             rows.append({"clip": f"{i:04d}", "sample_rate": RATE, "valid": True, "sha256": digest})
-    store.write_table(paths.CLIPS, pd.DataFrame(rows))
+    table = pd.DataFrame(rows)
+    store.write_table(paths.CLIPS, table)
+    store.keep_corpus_audio(part, table)
 
 
 def _published_loop(name, value):

@@ -57,7 +57,7 @@ def _timed(function):
 def _clip_by_clip(encoder, network):
     import numpy as np
 
-    with store.AudioReader(paths.AUDIO) as reader:
+    with store.AudioReader(store.corpus_audio()) as reader:
         return np.concatenate([network(encoder.waveform(audio, rate)[None]) for audio, rate in reader])
 
 
@@ -65,12 +65,15 @@ def _write_corpus(audio):
     import pandas as pd
 
     rows = []
-    with store.AudioWriter(paths.AUDIO, dtype="int16") as writer:
+    part = paths.AUDIO / "part.h5"
+    with store.AudioWriter(part, dtype="int16") as writer:
         for i, clip in enumerate(audio):
             writer.append(clip, RATE)
             digest = hashlib.sha256(clip.tobytes()).hexdigest()
             rows.append({"clip": f"{i:04d}", "seconds": SECONDS, "sample_rate": RATE, "valid": True, "sha256": digest})
-    store.write_table(paths.CLIPS, pd.DataFrame(rows))
+    table = pd.DataFrame(rows)
+    store.write_table(paths.CLIPS, table)
+    store.keep_corpus_audio(part, table)
 
 
 if __name__ == "__main__":

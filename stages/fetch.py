@@ -67,9 +67,7 @@ def fetched(remote, folder, *, otherwise=""):
     UserError
         If a copy has another hash, or none can be had.
     """
-    mirror, folder = mirror_place(), Path(folder)
-    places = [mirror / remote.file] if isinstance(mirror, Path) else []
-    places.append(folder / remote.file)
+    mirror, places = mirror_place(), _places(remote, folder)
     for path in places:
         if path.is_file():
             return _checked(path, remote)
@@ -83,9 +81,20 @@ def fetched(remote, folder, *, otherwise=""):
             return places[-1]
         failures.append(f"{url}: {reason}")
     raise UserError(
-        f"{remote.file} cannot be fetched ({'; '.join(failures)}); put it into {folder}, or set {MIRROR} to a folder "
-        f"or address that has it ({remote.identity}){otherwise}"
+        f"{remote.file} cannot be fetched ({'; '.join(failures)}); put it into {Path(folder)}, or set {MIRROR} to a "
+        f"folder or address that has it ({remote.identity}){otherwise}"
     )
+
+
+def at_hand(remote, folder):
+    """Whether :func:`fetched` needs no network."""
+    return any(path.is_file() for path in _places(remote, folder))
+
+
+def _places(remote, folder):
+    """Where a copy may lie, that of downloads last."""
+    mirror = mirror_place()
+    return [*([mirror / remote.file] if isinstance(mirror, Path) else []), Path(folder) / remote.file]
 
 
 def official(path, remote):

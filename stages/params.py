@@ -186,7 +186,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Perturb:
-    keep_audio: bool = flag(nullable=True)
+    keep_audio: bool = flag()
     severity_clips: int = integer(1, 1_000_000)
     reverb_tail: bool = flag(nullable=True)
     wav_round_trip: bool = flag(nullable=True)
@@ -314,11 +314,6 @@ class Params:
         by_fidelity = self.fidelity == "paper"
         switches = {name: getattr(self.perturb, name) for name in ("reverb_tail", "wav_round_trip", "clip")}
         return {name: by_fidelity if value is None else value for name, value in switches.items()}
-
-    @property
-    def keep_audio(self):
-        """Whether effected audio is kept: as ``perturb.keep_audio`` says, else where the corpus may be shared."""
-        return self.corpus.source.shareable if self.perturb.keep_audio is None else self.perturb.keep_audio
 
 
 def load(path=paths.PARAMS):

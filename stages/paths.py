@@ -10,13 +10,15 @@ GOLDEN = Path("tests/encode/golden")
 HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
 SCRATCH = Path(".dvc/tmp/earshift")  # what a killed analysis had finished
 
-# Of the repository itself, so that experiments in folders of their own do not download again
-DOWNLOADS = Path(os.environ.get("DVC_ROOT", "")) / "data/downloads"
+# Of the repository itself, so that experiments in folders of their own have it too. None of it is an output of the
+# pipeline: what it holds can be fetched or made again, and is checked against hashes that are.
+_ROOT = Path(os.environ.get("DVC_ROOT", ""))
+DOWNLOADS = _ROOT / "data/downloads"
+AUDIO = _ROOT / "data/audio"
 
 SOURCE = Path("data/source.json")
 CORPUS = Path("data/corpus")
 CLIPS = CORPUS / "clips.csv"
-AUDIO = CORPUS / "audio.h5"
 PERTURBED = Path("data/perturbed")
 ENCODERS = Path("data/encoders")
 WEIGHTS = Path("data/weights")
@@ -30,8 +32,18 @@ FIGURES = PLOTS / "figures"
 COMPARISON_PLOTS = PLOTS / "comparison"
 
 
+def corpus_audio(digest):
+    """Packed audio of the corpus whose clips have this :func:`stages.store.corpus_digest`."""
+    return AUDIO / "corpus" / f"{digest[:16]}.h5"
+
+
+def kept_audio(perturbation, value, fingerprint):
+    """Packed audio of one value of a perturbation, where it is kept."""
+    return AUDIO / perturbation / f"{value}-{fingerprint[:16]}.h5"
+
+
 def perturbed(perturbation):
-    """Folder with the packed audio and recipes of one perturbation."""
+    """Folder with the recipes of one perturbation."""
     return PERTURBED / perturbation
 
 

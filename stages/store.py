@@ -91,10 +91,22 @@ def require_space(folder, size, *, fix="free some space"):
         raise UserError(f"{folder} needs {size / 2**30:.2f} GiB and its disk has {free / 2**30:.2f} GiB left; {fix}")
 
 
-def remove_leftovers(folder):
-    """Delete temporary files that a killed run left in `folder`."""
+def remove_leftovers(folder, *, shared=False):
+    """Delete temporary files that a killed run left in `folder`; in a `shared` one not those of running processes."""
     for leftover in Path(folder).glob(".*.tmp"):
-        leftover.unlink()
+        if not (shared and _runs(leftover.name.split(".")[-2])):
+            leftover.unlink(missing_ok=True)
+
+
+def _runs(process):
+    """Whether a process of this number exists."""
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager
@@ -367,6 +379,23 @@ def corpus_digest(clips):
     """SHA-256 over what of a corpus reaches an encoder: every clip's name and samples, in order."""
     lines = (f"{row.clip}\t{row.sha256}\t{row.sample_rate}\t{row.valid}\n" for row in clips.itertuples())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def corpus_audio(clips=None):
+    """Where the packed audio of a corpus lies, named by its content.
+
+    Parameters
+    ----------
+    clips : pandas table as :func:`read_clips` returns; by default that
+    """
+    return paths.corpus_audio(corpus_digest(read_clips() if clips is None else clips))
+
+
+def keep_corpus_audio(part, clips):
+    """Give packed audio, written to `part`, the name under which :func:`corpus_audio` finds it."""
+    place = corpus_audio(clips)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(part, place)
 
 
 def read_clips(path=paths.CLIPS):

@@ -72,7 +72,8 @@ def write_corpus(rng, clips=7, rates=(44100, 22050), channels=(2, 1), invalid=(3
     from stages import paths, store
 
     rows = []
-    with store.AudioWriter(paths.AUDIO, dtype="int16") as writer:
+    part = paths.AUDIO / "part.h5"
+    with store.AudioWriter(part, dtype="int16") as writer:
         for i in range(clips):
             rate, shape = rates[i % len(rates)], (channels[i % len(channels)], 30000 + 1000 * i)
             audio = np.rint(rng.normal(0, 3000, shape)).astype(np.int16)
@@ -96,4 +97,5 @@ def write_corpus(rng, clips=7, rates=(44100, 22050), channels=(2, 1), invalid=(3
             )
     table = pd.DataFrame(rows)
     store.write_table(paths.CLIPS, table)
+    store.keep_corpus_audio(part, table)
     return store.read_clips()

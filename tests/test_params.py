@@ -117,7 +117,7 @@ def test_full_grids_are_the_studys(workspace):
 def test_the_first_study_as_published(workspace):
     preset.lay_over("paper")
     paper = params.load()
-    assert paper.fidelity == "paper" and paper.corpus.name == "irmas" and not paper.keep_audio
+    assert paper.fidelity == "paper" and paper.corpus.name == "irmas" and not paper.perturb.keep_audio
     assert paper.run.encoders == ("openl3", "panns", "clap")
     assert {paper.encoders[name].policy for name in paper.run.encoders} == {"paper"} and all(paper.switches.values())
     assert [len(paper.perturbations[name].grid) for name in paper.run.perturbations] == [31, 31, 34, 12]
@@ -134,11 +134,6 @@ def test_a_policy_that_is_left_open_follows_fidelity(edited):
     assert edited({"fidelity": "paper"}).encoders["clap"].policy == "paper"
     assert edited({"fidelity": "paper", "encoders.clap.policy": "corrected"}).encoders["clap"].policy == "corrected"
     assert edited({"fidelity": "corrected", "encoders.clap.policy": None}).encoders["clap"].policy == "corrected"
-
-
-def test_effected_audio_is_kept_where_the_corpus_may_be_shared(edited):
-    assert edited({}).keep_audio and not edited({"corpus.name": "irmas"}).keep_audio
-    assert edited({"corpus.name": "irmas", "perturb.keep_audio": True}).keep_audio
 
 
 def test_nested_sections_are_checked(edited):

@@ -38,12 +38,17 @@ class Corpus:
 
     name : str, as in ``corpus.name``
     licence : str, one line on what may be done with the audio
-    shareable : bool, whether effected audio may be kept, and so reach shared remotes, unless the user says otherwise
+    shareable : bool, whether its audio may be passed on, by a shared remote or in a report; where it may not, both wait
+        for the user's word
     """
 
     name = None
     licence = None
     shareable = True
+
+    def at_hand(self):
+        """Whether the source can be read on this machine without fetching anything."""
+        return True
 
     def recordings(self):
         """Light, picklable descriptions of the recordings, in a fixed order, one per call of :meth:`clips`.

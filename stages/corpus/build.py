@@ -1,11 +1,13 @@
 """Stage ``corpus``: ``python -m stages.corpus.build``.
 
-Writes data/corpus/: audio.h5 (every clip, packed), clips.csv (one row per clip, in the same order) and LICENCE.txt.
-A clip that cannot be used is packed as no samples at all, so that rows and audio line up. clips.csv comes last: where
-it is, all of it is.
+Writes data/corpus/: clips.csv (one row per clip, with the hash of its samples) and LICENCE.txt. The audio itself is
+packed in the same order into the store of :mod:`stages.corpus.audio`, beside the pipeline: clips.csv says all that
+matters of it. A clip that cannot be used is packed as no samples at all, so that rows and audio line up. clips.csv
+comes last: where it is, all of it is.
 """
 
 import hashlib
+import os
 
 import numpy as np
 
@@ -25,7 +27,24 @@ def main():
 
 
 def build(params):
-    """Bring data/corpus up to date with params.yaml.
+    """Bring data/corpus up to date with params.yaml. Raises as :func:`packed`."""
+    _emptied(paths.CORPUS)
+    table, rate = packed(params)
+    with store.replacing(paths.CORPUS / LICENCE) as temporary:
+        temporary.write_text(params.corpus.source.licence + "\n", encoding="utf-8")
+    store.write_table(paths.CLIPS, table)
+    _report(table, rate)
+
+
+def packed(params):
+    """Pack the audio of every clip into the store.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of clips.csv.
+    float
+        Clips per second.
 
     Raises
     ------
@@ -37,14 +56,16 @@ def build(params):
     recordings = source.recordings()
     dtype = source.dtype(recordings)
     expected, samples = source.extent(recordings)
-    _emptied(paths.CORPUS)
+    folder = paths.corpus_audio("").parent
+    store.remove_leftovers(folder, shared=True)
     size = samples * np.dtype(dtype).itemsize + expected * _ROW_BYTES
-    store.require_space(paths.CORPUS, size, fix="free some space, or make the corpus smaller")
+    store.require_space(folder, size, fix="free some space, or make the corpus smaller")
 
     rows = []
     attributes = {"corpus": params.corpus.name, "licence": source.licence}
+    part = folder / f".packing.{os.getpid()}.tmp"  # it is named by its content, which is known when all is packed
     with (
-        store.AudioWriter(paths.AUDIO, dtype=dtype, attributes=attributes) as writer,
+        store.AudioWriter(part, dtype=dtype, attributes=attributes) as writer,
         Progress("corpus", expected) as progress,
     ):
         tasks = ((source, recording, dtype) for recording in recordings)
@@ -56,11 +77,8 @@ def build(params):
         # In here, so that no audio is left when one of these raises
         _check_usable(rows, params.corpus.on_bad_clip)
         table = _table(rows, params.corpus.split)
-
-    with store.replacing(paths.CORPUS / LICENCE) as temporary:
-        temporary.write_text(source.licence + "\n", encoding="utf-8")
-    store.write_table(paths.CLIPS, table)
-    _report(table, progress.rate)
+    store.keep_corpus_audio(part, table)
+    return table, progress.rate
 
 
 def _emptied(folder):

@@ -65,6 +65,9 @@ class Folder(Corpus):
         "Audio of whoever runs this: its rights and terms are theirs to know; sharing this cache shares the audio."
     )
 
+    def at_hand(self):
+        return self.path is not None and Path(self.path).expanduser().exists()
+
     def recordings(self):
         """Files sorted by path, long ones in runs of pieces. Reads headers, and those only to count pieces.
 

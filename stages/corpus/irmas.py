@@ -113,6 +113,11 @@ class Irmas(Corpus):
     )
     shareable = False
 
+    def at_hand(self):
+        if self.root is None:
+            return fetch.at_hand(ARCHIVE, paths.DOWNLOADS)
+        return Path(self.root).expanduser().exists()
+
     def recordings(self):
         """Clips in the order of their files, their headers read; the archive is fetched where it is missing.
 

@@ -2,7 +2,8 @@
 
 Runs every time, as the first of all: checks the whole of params.yaml, and writes paths.SOURCE, which says what the
 corpus is made from (its options, and the content of its files by their hashes). The file stays as it is when nothing
-changed, so what follows it is not run again.
+changed, so what follows it is not run again. It also stays where the source itself is not on this machine and the file,
+pulled from a colleague, is about the same options: what follows from the corpus can be had without it.
 """
 
 import json
@@ -14,6 +15,12 @@ from stages.errors import command
 from stages.params import load
 
 
+def _pulled(source):
+    """Whether paths.SOURCE is about this source."""
+    content = store.read_json(paths.SOURCE) or {}
+    return content.get("corpus") == source.name and content.get("options") == asdict(source)
+
+
 @command
 def main():
     describe(load().corpus)
@@ -22,6 +29,9 @@ def main():
 def describe(corpus):
     """Write paths.SOURCE for stages.params.CorpusParams `corpus`, unless it says the same already."""
     source = corpus.source
+    if not source.at_hand() and _pulled(source):
+        print(f"corpus: the source of {corpus.name} is not here; going on with {paths.SOURCE} as it was pulled")
+        return
     recordings = listed(source, corpus.on_bad_clip)
     content = {"corpus": corpus.name, "options": asdict(source), "identity": source.identity(recordings)}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

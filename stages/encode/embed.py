@@ -1,23 +1,23 @@
 """Stage ``embed``: ``python -m stages.encode.embed ENCODER PERTURBATION``, or ``... ENCODER original``.
 
-Writes one embedding file per value of the perturbation (or original.h5). The audio comes packed from ``perturb``, or,
-where only the recipes were kept, is perturbed as it is read: the vectors are the same to the bit. A file whose
-fingerprint still holds is kept; one whose value left the grid is removed; a killed run goes on at the first value that
-is not whole.
+Writes one embedding file per value of the perturbation (or original.h5). Effected audio is read where ``perturb`` kept
+it, else the corpus is perturbed as it is read: the vectors are the same to the bit. A file whose fingerprint still
+holds is kept; one whose value left the grid is removed; a killed run goes on at the first value that is not whole.
 """
 
 import argparse
 import json
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from stages import paths, store
 from stages.compute import Progress, ordered_map, prefetched
+from stages.corpus.audio import corpus_audio
 from stages.encode.base import Encoder
 from stages.encode.inference import Batches
-from stages.encode.weights import RECORD
+from stages.encode.weights import RECORD, ensure_weights
 from stages.errors import UserError, command
 from stages.params import load
 from stages.perturb.recipe import Recipe, written
@@ -31,14 +31,14 @@ class Source:
     """Where the clips of one embedding file come from.
 
     target : path of the embedding file
-    packed : path of the packed audio to read
+    packed : path of the packed audio to read, None for the corpus' own
     recipe : Recipe to apply while reading, or None
     attributes : what the file will say about its audio
     fingerprint : of that audio
     """
 
     target: Path
-    packed: Path
+    packed: Path | None
     recipe: Recipe | None
     attributes: dict
     fingerprint: str
@@ -90,7 +90,8 @@ def embed(params, name, perturbation):
     with Progress(label, len(sources) * len(clips), (len(sources) - len(missing)) * len(clips)) as progress:
         if missing:
             _report_short(label, encoder, clips)
-            parts = _parts(missing, _job(params, name, identity), clips, params.compute)
+            ensure_weights(paths.weights(name), name, encoder.published)
+            parts = _parts(_with_audio(missing, params), _job(params, name, identity), clips, params.compute)
             for source in missing:
                 features = _gather(parts, encoder, clips, progress)
                 store.write_embeddings(
@@ -127,19 +128,25 @@ def _sources(params, name, perturbation, clips):
     if perturbation == ORIGINAL:
         attributes = {"perturbation": ORIGINAL, "value": ORIGINAL, "fidelity": params.fidelity}
         audio = fingerprint(corpus=store.corpus_digest(clips), fidelity=params.fidelity)
-        return [Source(paths.originals(name), paths.AUDIO, None, attributes, audio)]
+        return [Source(paths.originals(name), None, None, attributes, audio)]
     if perturbation not in params.perturbations:
         configured = ", ".join(params.perturbations)
         raise UserError(f"unknown perturbation {perturbation!r}; params.yaml configures {configured}")
     sources = []
     for recipe, audio in written(perturbation):
-        packed = paths.perturbed(perturbation) / f"{recipe.value}.h5"
-        kept = packed.exists()
+        kept = paths.kept_audio(perturbation, recipe.value, audio)
+        whole = store.read_fingerprint(kept) == audio
         target = paths.embeddings(name, perturbation) / f"{recipe.value}.h5"
-        sources.append(
-            Source(target, packed if kept else paths.AUDIO, None if kept else recipe, recipe.attributes(), audio)
-        )
+        sources.append(Source(target, kept if whole else None, None if whole else recipe, recipe.attributes(), audio))
     return sources
+
+
+def _with_audio(sources, params):
+    """`sources`, all of which name the audio to read."""
+    if all(source.packed for source in sources):
+        return sources
+    audio = corpus_audio(params)
+    return [source if source.packed else replace(source, packed=audio) for source in sources]
 
 
 def _tidy(sources):

@@ -2,7 +2,8 @@
 
 Runs every time and writes data/encoders/NAME.json for every encoder of ``run.encoders``. DVC watches stages/encode by
 itself; the code of an encoder that params.yaml names by import path lies elsewhere, and so do weights that stand in for
-the official ones: their hashes here are how a change of them is noticed.
+the official ones: their hashes here are how a change of them is noticed. Where such weights are not on this machine,
+what a colleague's machine said of them, pulled with the rest, stays.
 """
 
 from stages import paths, store
@@ -21,9 +22,23 @@ def main():
         record = {
             "class": f"{cls.__module__}:{cls.__qualname__}",
             "code": None if ours else source_sha256(cls),
-            "weights": encoder.published.stand_in() if encoder.published else None,
+            "weights": _weights(name, encoder.published),
         }
         store.write_json(paths.encoder(name), record)
+    for path in paths.ENCODERS.glob("*.json"):
+        if path.stem not in params.run.encoders:
+            path.unlink()
+
+
+def _weights(name, published):
+    """Hash of weights that stand in for the official ones, or None."""
+    if published is None or published.at_hand():
+        return published and published.stand_in()
+    pulled = (store.read_json(paths.encoder(name)) or {}).get("weights")
+    if pulled is None:
+        return published.stand_in()  # which says what is missing
+    print(f"encoders: the weights of {name} are not here; going on with what was pulled of them")
+    return pulled
 
 
 if __name__ == "__main__":

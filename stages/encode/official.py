@@ -62,6 +62,10 @@ class Official:
             raise UserError(f"{self.option} is {self.own!r}, which is no file; correct it, or null for {self.file}")
         return path
 
+    def at_hand(self):
+        """Whether what :meth:`stand_in` tells can be told without fetching anything or failing."""
+        return self.own is None or Path(self.own).expanduser().is_file()
+
     def check(self):
         """What is at hand, in words; fetched if need be. Raises as :meth:`path`."""
         return str(self.path())

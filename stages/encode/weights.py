@@ -8,11 +8,14 @@ of their own (:mod:`stages.encode.official`).
 
 ``python -m stages.encode.weights ENCODER`` leaves two files in data/weights/ENCODER: ``weights.npz``, an uncompressed
 zip of .npy arrays with equal bytes for equal weights, and ``weights.json``, which says what they are, where they come
-from, and the SHA-256 of the former. An encoder without weights gets only the latter, with ``"weights": null``. Without
-ENCODER, the files of all configured encoders are fetched and checked ahead of time, and nothing is written there.
+from, and the SHA-256 of the former. An encoder without weights gets only the latter, with ``"weights": null``. Only
+weights.json is an output of the pipeline: the arrays are hidden from DVC (.dvcignore), so that nobody's shared remote
+passes on weights of others, and are made again where they are missing. Without ENCODER, the files of all configured
+encoders are fetched and checked ahead of time, and nothing is written there.
 
 - :func:`write_weights`: the stage
-- :func:`open_weights`: what it left, checked
+- :func:`ensure_weights`: the arrays, where only the record is there
+- :func:`open_weights`: what the stage left, checked
 """
 
 import argparse
@@ -58,6 +61,36 @@ def write_weights(folder, encoder, published):
             **about,
         }
     store.write_json(folder / RECORD, record)
+
+
+def ensure_weights(folder, encoder, published):
+    """Make the arrays again that weights.json in `folder` speaks of, where they are missing or others.
+
+    Parameters
+    ----------
+    folder, encoder, published : as for :func:`write_weights`
+
+    Raises
+    ------
+    UserError
+        If they cannot be had, or what can be had are other weights than those of weights.json.
+    """
+    record = store.read_json(folder / RECORD)
+    wanted = record and record["weights"] and record["weights"]["sha256"]
+    if not wanted or published is None:
+        return
+    target = folder / ARRAYS
+    if target.is_file() and hashes.remembered_sha256([target])[0] == wanted:
+        return
+    arrays, _ = published.arrays()
+    with store.replacing(target) as temporary:
+        _write(temporary, arrays)
+        found = hashes.digest(temporary)
+        if found != wanted:
+            raise UserError(
+                f"weights of {encoder} on this machine have sha256 {found}, and {folder / RECORD} speaks of {wanted}; "
+                f"get those, or `dvc repro weights@{encoder}` to go on with these"
+            )
 
 
 def _check_finite(arrays, encoder, about):

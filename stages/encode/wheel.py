@@ -54,6 +54,10 @@ class Wheel:
         source_files(self)
         return f"{self.requirement}, {len(self.files)} files"
 
+    def at_hand(self):
+        """True: there is nothing of the user's own that could be missing."""
+        return True
+
     def stand_in(self):
         """None: what lies in a wheel must have the pinned hash."""
         return None

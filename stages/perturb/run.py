@@ -1,9 +1,9 @@
 """Stage ``perturb``: ``python -m stages.perturb.run PERTURBATION``.
 
-Writes data/perturbed/PERTURBATION/: VALUE.json (the recipe with its fingerprint and severity) and, with
-``perturb.keep_audio``, VALUE.h5 (the packed audio) per value of the grid, and severity.csv over all values. A value
-whose fingerprint still holds is kept; one that left the grid is removed; a killed run goes on at the first value that
-is not whole.
+Writes data/perturbed/PERTURBATION/: VALUE.json (the recipe with its fingerprint and severity) per value of the grid,
+and severity.csv over all values. With ``perturb.keep_audio`` the packed audio goes into paths.AUDIO, beside the
+pipeline, for all encoders to read. A value whose fingerprint still holds is kept; one that left the grid is removed; a
+killed run goes on at the first value that is not whole.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import numpy as np
 
 from stages import paths, store
 from stages.compute import Progress, ordered_map
+from stages.corpus.audio import corpus_audio
 from stages.errors import UserError, command
 from stages.params import load
 from stages.perturb.chain import to_int16
@@ -36,18 +37,16 @@ def perturb(params, name):
     digest = store.corpus_digest(clips)
     recipes = planned(params, name)
     folder = paths.perturbed(name)
-    keep_audio = params.keep_audio
-    _tidy(folder, recipes, keep_audio)
+    keep_audio = params.perturb.keep_audio
+    _tidy(folder, recipes)
 
     missing = [r for r in recipes if not _whole(folder, r, r.fingerprint(digest), keep_audio)]
+    audio = corpus_audio(params) if missing else None
     if keep_audio and missing:
-        with store.AudioReader(paths.AUDIO) as reader:
-            size = reader.size * np.dtype(missing[0].dtype).itemsize * len(missing)
-            fix = "free some space, shorten the grid, or set perturb.keep_audio: false"
-            store.require_space(folder, size, fix=fix)
+        _prepare_audio(audio, missing)
     label = f"perturb {name}"
     with Progress(label, len(recipes) * len(clips), (len(recipes) - len(missing)) * len(clips)) as progress:
-        parts = _parts(missing, clips, params)
+        parts = _parts(missing, audio, clips, params)
         for recipe in missing:
             _write_value(folder, recipe, recipe.fingerprint(digest), parts, len(clips), keep_audio, progress)
     _write_severity(folder, recipes)
@@ -58,13 +57,11 @@ def perturb(params, name):
     )
 
 
-def _tidy(folder, recipes, keep_audio):
+def _tidy(folder, recipes):
     """Remove what a killed run left and what left the grid."""
     folder.mkdir(parents=True, exist_ok=True)
     store.remove_leftovers(folder)
     wanted = {f"{r.value}.json" for r in recipes} | {"severity.csv"}
-    if keep_audio:
-        wanted |= {f"{r.value}.h5" for r in recipes}
     for path in folder.iterdir():
         if path.name not in wanted:
             path.unlink()
@@ -74,21 +71,35 @@ def _whole(folder, recipe, fingerprint, keep_audio):
     document = store.read_json(folder / f"{recipe.value}.json")
     if not document or document.get("fingerprint") != fingerprint:
         return False
-    return not keep_audio or store.read_fingerprint(folder / f"{recipe.value}.h5") == fingerprint
+    return not keep_audio or store.read_fingerprint(_kept(recipe, fingerprint)) == fingerprint
 
 
-def _parts(recipes, clips, params):
+def _kept(recipe, fingerprint):
+    return paths.kept_audio(recipe.perturbation.name, recipe.value, fingerprint)
+
+
+def _prepare_audio(audio, recipes):
+    """Make sure that the audio of `recipes` fits on the disk."""
+    folder = _kept(recipes[0], "").parent
+    store.remove_leftovers(folder, shared=True)
+    with store.AudioReader(audio) as reader:
+        size = reader.size * np.dtype(recipes[0].dtype).itemsize * len(recipes)
+    store.require_space(folder, size, fix="free some space, shorten the grid, or set perturb.keep_audio: false")
+
+
+def _parts(recipes, audio, clips, params):
     """Perturbed clips and their severities, chunk by chunk, for all recipes in order."""
     measured = _spread(np.flatnonzero(clips.valid), params.perturb.severity_clips)
-    wanted = None if params.keep_audio else measured
+    keep_audio = params.perturb.keep_audio
+    wanted = None if keep_audio else measured
     chunk = params.compute.chunk
     bounds = [(start, min(start + chunk, len(clips))) for start in range(0, len(clips), chunk)]
     if recipes and recipes[0].ordered:
         for recipe in recipes:
             processor = recipe.processor()
-            yield from (_deform(recipe, processor, *b, None, measured, params.keep_audio) for b in bounds)
+            yield from (_deform(audio, recipe, processor, *b, None, measured, keep_audio) for b in bounds)
     else:
-        tasks = ((recipe, *b, wanted, measured, params.keep_audio) for recipe in recipes for b in bounds)
+        tasks = ((audio, recipe, *b, wanted, measured, keep_audio) for recipe in recipes for b in bounds)
         yield from ordered_map(_deform_fresh, tasks, params.compute, threads=True)
 
 
@@ -99,14 +110,14 @@ def _spread(indices, count):
     return frozenset(int(indices[i * len(indices) // count]) for i in range(count))
 
 
-def _deform_fresh(recipe, *arguments):
-    return _deform(recipe, recipe.processor(), *arguments)
+def _deform_fresh(audio, recipe, *arguments):
+    return _deform(audio, recipe, recipe.processor(), *arguments)
 
 
-def _deform(recipe, processor, start, stop, wanted, measured, keep_audio):
+def _deform(originals, recipe, processor, start, stop, wanted, measured, keep_audio):
     """Perturbed audio (where kept) and severities (where measured) of clips start..stop; of `wanted` ones only."""
     audio, severities = [], []
-    with store.AudioReader(paths.AUDIO) as reader:
+    with store.AudioReader(originals) as reader:
         for index in range(start, stop):
             if wanted is not None and index not in wanted:
                 continue
@@ -134,8 +145,7 @@ def _write_value(folder, recipe, fingerprint, parts, clips, keep_audio, progress
 
     if keep_audio:
         attributes = {**recipe.attributes(), "fingerprint": fingerprint}
-        path = folder / f"{recipe.value}.h5"
-        with store.AudioWriter(path, dtype=recipe.dtype, attributes=attributes) as writer:
+        with store.AudioWriter(_kept(recipe, fingerprint), dtype=recipe.dtype, attributes=attributes) as writer:
             gather(writer.append)
     else:
         gather(None)

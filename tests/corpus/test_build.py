@@ -12,6 +12,7 @@ import soundfile
 
 from stages import paths, store
 from stages.corpus import build as build_module
+from stages.corpus.audio import corpus_audio
 from stages.corpus.build import build
 from stages.corpus.source import describe
 from stages.errors import UserError
@@ -34,8 +35,10 @@ def of_folder(edited, mixed):
     return make
 
 
-def content(folder=paths.CORPUS):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+def content():
+    """Bytes of data/corpus and of the audio that belongs to it, by path."""
+    files = [*sorted(paths.CORPUS.iterdir()), store.corpus_audio()]
+    return {path.relative_to("data").as_posix(): path.read_bytes() for path in files}
 
 
 def test_general_midi_is_packed_and_indexed(edited, capsys):
@@ -46,7 +49,7 @@ def test_general_midi_is_packed_and_indexed(edited, capsys):
     assert list(clips.columns) == columns.split()
     assert len(clips) == 22 and clips.valid.all() and set(clips.problem) == {""}
     assert list(clips.group) == [f"{i:04d}" for i in range(1, 23)] and clips.label.nunique() == 11
-    with store.AudioReader(paths.AUDIO) as reader:
+    with store.AudioReader(store.corpus_audio()) as reader:
         assert len(reader) == 22
         for row, (audio, rate) in zip(clips.itertuples(), reader, strict=True):
             stored = np.round(audio * 32768).astype(np.int16)
@@ -65,8 +68,9 @@ def test_same_bytes_with_one_worker_and_with_two(edited):
     build(edited(SMALL))
     alone = content()
     shutil.rmtree(paths.CORPUS)
+    shutil.rmtree(paths.AUDIO)
     build(edited(SMALL | {"compute.workers": 2}))
-    assert content() == alone and set(alone) == {"audio.h5", "clips.csv", "LICENCE.txt"}
+    assert content() == alone and len(alone) == 3 and {"corpus/clips.csv", "corpus/LICENCE.txt"} < set(alone)
     build(edited(SMALL))  # over what is there
     assert content() == alone
 
@@ -75,7 +79,7 @@ def test_a_folder_of_everything(of_folder, mixed, capsys):
     build(of_folder())
     clips = store.read_clips()
     assert len(clips) == 11 and set(clips.label) == {""} and {"train", "test"} == set(clips.split)
-    with store.AudioReader(paths.AUDIO) as reader:
+    with store.AudioReader(store.corpus_audio()) as reader:
         for row, (audio, rate) in zip(clips.itertuples(), reader, strict=True):
             expected, expected_rate = soundfile.read(mixed / row.clip, dtype="float32", always_2d=True)
             np.testing.assert_array_equal(audio, expected.T)
@@ -91,7 +95,7 @@ def test_a_folder_of_16_bit_files_is_packed_as_such(of_folder, tmp_path, write):
     written, _ = soundfile.read(tmp_path / "sixteen" / "a.wav", dtype="int16")
     clips = store.read_clips()
     assert hashlib.sha256(written.T.tobytes()).hexdigest() == clips.sha256[0]
-    with store.AudioReader(paths.AUDIO) as reader:
+    with store.AudioReader(store.corpus_audio()) as reader:
         np.testing.assert_array_equal(reader[0][0] * 32768, written.T)
 
 
@@ -122,7 +126,7 @@ def test_bad_clips_are_an_error(of_folder, partly_bad):
     )
     assert "bad4.wav" in message and "bad5.wav" not in message and message.count("\n") == 0
     assert message.endswith("; .... Mend or remove them, or go on without them: corpus.on_bad_clip: skip")
-    assert not list(paths.CORPUS.iterdir())
+    assert not paths.CORPUS.exists() and not packed_files()
 
 
 def test_bad_clips_are_skipped_and_marked(of_folder, partly_bad, capsys):
@@ -132,7 +136,7 @@ def test_bad_clips_are_skipped_and_marked(of_folder, partly_bad, capsys):
     assert len(clips) == 18 and list(bad["clip"]) == [f"bad{i}.wav" for i in range(6)] + ["zeros.wav"]
     assert set(bad.split) == {"unused"} and (bad.problem != "").all() and set(bad.seconds) == {0}
     assert bad.problem.iloc[-1] == "silent: no sample above -90 dB of full scale"
-    with store.AudioReader(paths.AUDIO) as reader:
+    with store.AudioReader(store.corpus_audio()) as reader:
         assert len(reader) == 18
         assert {reader[i][0].shape for i in bad.index} == {(1, 0)}
         assert all(reader[i][0].size for i in clips.index[clips.valid])
@@ -146,7 +150,7 @@ def test_nothing_but_bad_clips(of_folder, tmp_path):
     (tmp_path / "bad" / "a.wav").write_bytes(b"not audio")
     with pytest.raises(UserError, match=r"none of the 1 clips can be used: a.wav \(cannot be read: .*\); mend them"):
         build(of_folder(tmp_path / "bad", **{"corpus.on_bad_clip": "skip"}))
-    assert not paths.CLIPS.exists() and not paths.AUDIO.exists()
+    assert not paths.CLIPS.exists() and not packed_files()
 
 
 # -------------------------------------------------------------------------------------------------- whole or not at all
@@ -157,13 +161,14 @@ def test_a_disk_that_is_too_small(edited, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2_000_000))
     build(edited(SMALL))  # 22 clips of 0.5 s stereo: 1.94 MB
     with pytest.raises(
-        UserError, match="data/corpus needs 0.00 GiB and its disk has 0.00 GiB left; free some space, or"
+        UserError, match="data/audio/corpus needs 0.00 GiB and its disk has 0.00 GiB left; free some space, or"
     ):
         build(edited(SMALL | {"corpus.general_midi.clip_seconds": 0.6}))
 
 
 def test_a_failed_build_leaves_no_half_corpus(edited, monkeypatch):
     build(edited(SMALL))
+    packed = packed_files()
 
     def fail(*arguments):
         raise RuntimeError("killed")
@@ -171,15 +176,55 @@ def test_a_failed_build_leaves_no_half_corpus(edited, monkeypatch):
     monkeypatch.setattr(build_module, "_table", fail)
     with pytest.raises(RuntimeError):
         build(edited(SMALL | {"corpus.general_midi.seed": 1}))
-    assert not paths.CLIPS.exists() and not list(paths.CORPUS.glob(".*"))
+    assert not paths.CLIPS.exists() and packed_files() == packed
     monkeypatch.undo()
 
 
-def test_leftovers_of_a_killed_run_are_removed(edited):
-    paths.CORPUS.mkdir(parents=True)
-    (paths.CORPUS / ".audio.h5.123.tmp").write_bytes(b"half")
+def test_leftovers_of_a_killed_run_are_removed_but_not_those_of_one_that_runs(edited):
+    folder = paths.AUDIO / "corpus"
+    folder.mkdir(parents=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for process in (dead.pid, os.getppid()):
+        (folder / f".packing.{process}.tmp").write_bytes(b"half")
     build(edited(SMALL))
-    assert not list(paths.CORPUS.glob(".*"))
+    assert [path.name for path in folder.glob(".*")] == [f".packing.{os.getppid()}.tmp"]
+
+
+# --------------------------------------------------------------------------------------------------------------- audio
+
+
+def packed_files():
+    return sorted((paths.AUDIO / "corpus").rglob("*"))
+
+
+def test_audio_that_is_missing_is_packed_again(of_folder, mixed, capsys):
+    params = of_folder()
+    build(params)
+    before, audio = content(), store.corpus_audio()
+    assert corpus_audio(params) == audio
+    audio.unlink()
+    capsys.readouterr()
+    assert corpus_audio(params) == audio and content() == before
+    assert "is not there and is packed again" in capsys.readouterr().out
+
+
+def test_audio_of_a_source_that_is_elsewhere(of_folder, mixed):
+    params = of_folder()
+    build(params)
+    store.corpus_audio().unlink()
+    mixed.rename(mixed.with_name("elsewhere"))
+    with pytest.raises(UserError, match="neither it nor its source is here .*does not exist.*make pull AUDIO=1"):
+        corpus_audio(params)
+
+
+def test_audio_of_a_source_that_has_changed(of_folder, mixed):
+    params = of_folder()
+    build(params)
+    store.corpus_audio().unlink()
+    soundfile.write(mixed / "new.wav", np.full(8000, 0.25), 8000)
+    with pytest.raises(UserError, match="is not what data/corpus/clips.csv was made from; `dvc repro corpus`"):
+        corpus_audio(params)
 
 
 # --------------------------------------------------------------------------------------------------------------- source
@@ -203,6 +248,24 @@ def test_source_is_left_alone_until_something_changes(of_folder, mixed):
     (mixed / "new.wav").write_bytes((mixed / "a b" / "clip 0.wav").read_bytes())
     describe(of_folder().corpus)
     assert paths.SOURCE.read_bytes() != before
+
+
+def test_a_source_that_is_elsewhere_stays_as_it_was_pulled(of_folder, mixed, capsys):
+    """A colleague who has the embeddings needs neither the audio nor the folder it came from."""
+    describe(of_folder().corpus)
+    before = paths.SOURCE.read_bytes()
+    elsewhere = of_folder(mixed.parent / "theirs")
+    with pytest.raises(UserError, match="which does not exist"):  # another folder than that of the file
+        describe(elsewhere.corpus)
+    mixed.rename(mixed.with_name("elsewhere"))
+    describe(of_folder().corpus)
+    assert paths.SOURCE.read_bytes() == before
+    assert "source of folder is not here; going on with data/source.json as it was pulled" in capsys.readouterr().out
+    with pytest.raises(UserError, match="which does not exist"):  # other options
+        describe(of_folder(**{"corpus.folder.clip_seconds": 0.5}).corpus)
+    paths.SOURCE.unlink()
+    with pytest.raises(UserError, match="which does not exist"):
+        describe(of_folder().corpus)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def test_folder_and_archive_are_packed_alike(written, mirror, edited):
         base = edited({"compute.workers": workers})
         corpus = dataclasses.replace(base.corpus, name="irmas", source=make(root))
         build(dataclasses.replace(base, corpus=corpus))
-        contents.append((paths.CLIPS.read_bytes(), paths.AUDIO.read_bytes()))
+        contents.append((paths.CLIPS.read_bytes(), store.corpus_audio().read_bytes()))
     assert contents[0] == contents[1]
     clips = store.read_clips()
     assert clips.valid.all() and Counter(clips.split)["train"] % 11 == 0 and {"train", "test"} <= set(clips.split)

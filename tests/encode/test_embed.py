@@ -91,7 +91,7 @@ def test_vectors_equal_a_direct_computation(toy, tiny_corpus):
     found = store.read_embeddings(paths.embeddings("toy", "gain") / "-10.h5")
     assert found.clip == list(tiny_corpus["clip"])
     assert list(found.valid) == list(tiny_corpus.valid)
-    with store.AudioReader(paths.AUDIO) as reader:
+    with store.AudioReader(store.corpus_audio()) as reader:
         for i, row in enumerate(tiny_corpus.itertuples()):
             if not row.valid:
                 assert np.isnan(found.features[i]).all()
@@ -113,33 +113,40 @@ def test_attributes_say_where_vectors_come_from(toy):
     assert len(attributes["fingerprint"]) == 64
 
 
+KEEP = {"perturb.keep_audio": True}
+
+
 def test_fused_and_materialised_are_bit_identical(toy):
-    kept = toy()
+    fused = toy()
     for path in paths.embeddings("toy", "gain").iterdir():
         path.unlink()
-    assert toy(**{"perturb.keep_audio": False}) == kept
+    perturb_only = toy(**KEEP)
+    store.corpus_audio().unlink()  # so that what was kept must have been read
+    for path in paths.embeddings("toy", "gain").iterdir():
+        path.unlink()
+    assert toy(**KEEP) == perturb_only == fused
 
 
 def test_fused_and_materialised_with_a_tail_are_bit_identical(toy):
     changes = {"perturbations.reverb.grid": [0.5, 1.0], "fidelity": "paper"}
-    kept = toy(perturbation="reverb", **changes)
+    fused = toy(perturbation="reverb", **changes, **{"compute.workers": 2})
     for path in paths.embeddings("toy", "reverb").iterdir():
         path.unlink()
-    assert toy(perturbation="reverb", **changes, **{"perturb.keep_audio": False, "compute.workers": 2}) == kept
+    assert toy(perturbation="reverb", **changes, **KEEP) == fused
 
 
 def test_keeping_audio_or_not_reuses_vectors(toy, capsys):
+    toy(**KEEP)
     toy()
-    toy(**{"perturb.keep_audio": False})
     assert "embed toy gain: computed 0 of 3 values, reused 3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
-        {"perturb.keep_audio": False, "compute.workers": 2},
-        {"perturb.keep_audio": False, "fidelity": "paper", "compute.gpu_batch": 3},
+        {"perturb.keep_audio": True},
+        {"compute.workers": 2},
+        {"fidelity": "paper", "compute.gpu_batch": 3},
     ],
 )
 def test_bytes_do_not_depend_on_the_path_for_a_gpu(toy, changes, monkeypatch):

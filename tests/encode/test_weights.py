@@ -10,7 +10,7 @@ import pytest
 from stages import fetch, paths
 from stages.encode import weights
 from stages.encode.official import Official
-from stages.encode.weights import open_weights, write_weights
+from stages.encode.weights import ensure_weights, open_weights, write_weights
 from stages.errors import UserError
 
 CONTENT = np.arange(6, dtype=np.float32).tobytes()
@@ -154,6 +154,38 @@ def test_changed_arrays_are_refused(toy, tmp_path):
         open_weights(folder)
     for part in ("weights.npz", sha256(content), expected, "python -m stages.encode.weights toy"):
         assert part in str(caught.value)
+
+
+def test_arrays_are_made_again_where_only_the_record_was_pulled(toy, tmp_path):
+    folder = tmp_path / "toy"
+    write_weights(folder, "toy", toy())
+    arrays = folder / "weights.npz"
+    whole = arrays.read_bytes()
+    arrays.unlink()
+    ensure_weights(folder, "toy", toy())
+    assert arrays.read_bytes() == whole
+    arrays.write_bytes(b"of an experiment with other weights")
+    ensure_weights(folder, "toy", toy())
+    assert arrays.read_bytes() == whole
+    stamp = arrays.stat().st_mtime_ns
+    ensure_weights(folder, "toy", toy())
+    assert arrays.stat().st_mtime_ns == stamp
+
+
+def test_other_weights_than_those_of_the_record_are_refused(toy, tmp_path):
+    write_weights(tmp_path / "toy", "toy", toy())
+    (tmp_path / "toy/weights.npz").unlink()
+    own = tmp_path / "own.bin"
+    own.write_bytes(np.ones(6, np.float32).tobytes())
+    with pytest.raises(UserError, match="on this machine have sha256 .* speaks of .*dvc repro weights@toy"):
+        ensure_weights(tmp_path / "toy", "toy", toy(own=str(own)))
+    assert not (tmp_path / "toy/weights.npz").exists()
+
+
+def test_nothing_is_made_for_an_encoder_without_weights(tmp_path):
+    write_weights(tmp_path / "plain", "plain", None)
+    ensure_weights(tmp_path / "plain", "plain", None)
+    assert [path.name for path in (tmp_path / "plain").iterdir()] == ["weights.json"]
 
 
 @pytest.mark.parametrize("name", ["weights.npz", "weights.json"])

@@ -1,0 +1,48 @@
+"""Where the corpus' audio lies: packed by the corpus stage, or packed again where it is needed and not there.
+
+Conventions
+-----------
+The audio is no output of the pipeline. data/corpus/clips.csv holds the hash of every clip, and a file of that content
+lies in paths.AUDIO under the digest of them all. So nobody needs audio who only analyses embeddings that somebody else
+computed, licences that forbid passing audio on are kept without further ado, and DVC does not store it twice.
+"""
+
+from stages import paths, store
+from stages.corpus.build import packed
+from stages.errors import UserError
+
+
+def corpus_audio(params):
+    """The packed audio of clips.csv, clip by clip in its order; packed again from its source where it is missing.
+
+    Parameters
+    ----------
+    params : stages.params.Params
+
+    Returns
+    -------
+    pathlib.Path
+        For :class:`stages.store.AudioReader`.
+
+    Raises
+    ------
+    UserError
+        If it is missing and its source is not on this machine, or has changed since clips.csv was written.
+    """
+    path = store.corpus_audio()
+    if path.is_file():
+        return path
+    print(f"corpus: {path} is not there and is packed again")
+    try:
+        table, _ = packed(params)
+    except UserError as error:
+        raise UserError(
+            f"the corpus' audio is needed, and neither it nor its source is here ({error}). `make pull AUDIO=1` "
+            "fetches it where a colleague pushed it"
+        ) from error
+    if store.corpus_audio(table) != path:
+        raise UserError(
+            f"the audio of corpus {params.corpus.name} is not what {paths.CLIPS} was made from; `dvc repro corpus` "
+            "takes what is there now"
+        )
+    return path
