@@ -52,9 +52,17 @@ test: $(STAMP) ## run the tests
 bench: $(STAMP) ## measure against the peers
 	@python -m benchmarks
 
-ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=... for another port)
-	@echo "runs: http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs"
-	@mlflow ui --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --host 127.0.0.1 --port $(or $(PORT),5000)
+ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=...); SERVER=FOLDER serves a whole team (docs/team.md)
+	@echo "runs: http://$(or $(HOST),127.0.0.1):$(or $(PORT),5000)/#/experiments/1/runs"
+ifdef SERVER
+	@mkdir -p "$(SERVER)"
+	@store=$$(cd "$(SERVER)" && pwd) && exec mlflow server --backend-store-uri "sqlite:///$$store/mlflow.db" \
+		--artifacts-destination "$$store/artifacts" --host $(or $(HOST),127.0.0.1) --port $(or $(PORT),5000) \
+		$(if $(ALLOW),--allowed-hosts "$(ALLOW)")
+else
+	@exec mlflow server --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --workers 1 \
+		--host 127.0.0.1 --port $(or $(PORT),5000)
+endif
 
 preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=full-grids
 	@python -m stages.preset $(NAME)

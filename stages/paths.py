@@ -5,6 +5,8 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
+DVC_CONFIG = Path(".dvc/config")
+DVC_CONFIG_LOCAL = Path(".dvc/config.local")  # git ignores it
 PRESETS = Path("presets")
 GOLDEN = Path("tests/encode/golden")
 HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
@@ -26,10 +28,13 @@ EMBEDDINGS = Path("data/embeddings")
 
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
+HEADLINE = METRICS / "headline.json"  # what `dvc exp show` shows
 COMPARISON = METRICS / "comparison.json"
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
 COMPARISON_PLOTS = PLOTS / "comparison"
+PAGE = Path("report/page.html")  # an output: equal results give equal bytes
+INDEX = Path("report/index.html")  # the same with its commit, to look at and to send
 
 
 def corpus_audio(digest):

@@ -77,7 +77,7 @@ class Clone:
         )
         children = {}
         for name, key, value in rows:
-            children.setdefault(name, {})[key] = value
+            children.setdefault(name.partition(" @ ")[0], {})[key] = value
         return children
 
 

@@ -5,8 +5,11 @@ Conventions
 A record is made from files alone, so a stage that DVC skipped, restored or pulled looks like one that ran. Its
 ``digest`` changes exactly when something that it would show changes. ``key`` names the state of the repository that the
 records stand for. Grids are never parameters: they lie in params.yaml and grid.json. Other lists, of an analysis, are
-joined by spaces. Curves over the values are metrics whose step is the rank of the value, from 1; what belongs to the
-original clips has no step.
+joined by spaces.
+
+Metrics are few, and named GROUP/NAME after what a person compares: ``cca``, ``svd``, ``trajectories``, ``roc_auc``,
+``gain``. The numbers are the headline's (:mod:`stages.report.summary`), the rest lies in the files beside them. Curves
+over the values are metrics whose step is the rank of the value, from 1; spectra have the rank of the singular value.
 """
 
 import csv
@@ -14,11 +17,12 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from stages import paths, provenance
 from stages.errors import UserError
-from stages.report import results
+from stages.report import results, summary
 
 PARENT = ("", "")  # the pair of the parent record
 _SCALARS = (str, int, float, bool, type(None))
@@ -32,7 +36,7 @@ class Record:
     tags, params : dict of str to str
     metrics : list of (name, value, step)
     files : list of (folder, path), artifacts: the file at `path` is copied into `folder`
-    grid : dict or None, the values of the perturbation
+    grid : dict or None, the values of the perturbation, of the parent those of all
     dataset : dict with ``name``, ``digest`` and ``source`` of the corpus
     """
 
@@ -119,33 +123,37 @@ def _parent(content, dataset):
         "run.encoders": " ".join(selected.encoders),
         "run.perturbations": " ".join(selected.perturbations),
     }
+    params |= _flat("comparison", content.get("comparison"))
     pictures = sorted(p for p in results.existing(paths.FIGURES).iterdir() if p.suffix in (".png", ".svg"))
     files = [("figures", path) for path in pictures]
-    files += [("", results.existing(path)) for path in (paths.SUMMARY, paths.PARAMS, paths.LOCK)]
+    files += [("", results.existing(path)) for path in (paths.SUMMARY, paths.PARAMS, paths.LOCK, paths.PAGE)]
     files.append(("metrics", results.existing(paths.COMPARISON)))
     files += [("plots/comparison", path) for path in _tables(paths.COMPARISON_PLOTS)]
-    params |= _flat("comparison", content.get("comparison"))
-    return Record(PARENT, tags=_tags(content), params=params, metrics=_comparison(results.comparison()), files=files,
-                  dataset=dataset)  # fmt: skip
+    metrics = _numbers("headline", results.headline()) + _comparison(results.comparison())
+    grids = {name: _grid(results.metrics("cca", selected.encoders[0], name)) for name in selected.perturbations}
+    return Record(PARENT, tags={**_tags(content), "kind": "state"}, params=params, metrics=metrics, files=files,
+                  grid=grids, dataset=dataset)  # fmt: skip
 
 
 def _child(content, dataset, encoder, perturbation):
     params = {**_settings(content), "encoder": encoder, "perturbation": perturbation}
     params |= _flat("encoder", content["encoders"].get(encoder))
     params |= _flat("perturbation", content["perturbations"].get(perturbation))
-    metrics, files = [], []
+    metrics, files = _headline(summary.headline(encoder, perturbation)), []
     for analysis in results.ANALYSES:
         numbers = results.metrics(analysis, encoder, perturbation)
         folder = results.existing(paths.plots(analysis, encoder, perturbation))
-        metrics += _METRICS[analysis](numbers)
-        metrics += _CURVES[analysis](folder, numbers["values"]) if analysis in _CURVES else []
+        metrics += _MORE[analysis](numbers, folder) if analysis in _MORE else []
         files.append((f"metrics/{analysis}", paths.metrics(analysis, encoder, perturbation)))
         files += [(f"plots/{analysis}", path) for path in _tables(folder)]
-    grid = {name: numbers[name] for name in ("perturbation", "unit", "values")}
     params |= {"dim": str(numbers["dim"]), "unit": numbers["unit"]}
-    tags = {**_tags(content), "encoder": encoder, "perturbation": perturbation}
-    return Record((encoder, perturbation), tags=tags, params=params, metrics=metrics, files=files, grid=grid,
-                  dataset=dataset)  # fmt: skip
+    tags = {**_tags(content), "kind": "pair", "encoder": encoder, "perturbation": perturbation}
+    return Record((encoder, perturbation), tags=tags, params=params, metrics=metrics, files=files,
+                  grid=_grid(numbers), dataset=dataset)  # fmt: skip
+
+
+def _grid(numbers):
+    return {name: numbers[name] for name in ("perturbation", "unit", "values")}
 
 
 def _tables(folder):
@@ -187,97 +195,96 @@ def _joined(prefix, section):
     }
 
 
-def _cca(numbers):
+# ------------------------------------------------------------------------------------------------------------- metrics
+
+# group -> {name in MLflow: name in the headline}; those in _INTERVALS with their ends
+_GROUPS = {
+    "cca": {
+        name: name
+        for name in ("heldout_r2", "null_r2_mean", "null_r2_p95", "published_r2", "samplewise_published_r2",
+                     "samplewise_heldout_r2", "samplewise_null_r2_p95")
+    },
+    "svd": {name: name for name in ("effective_rank", "originals_effective_rank", "null_effective_rank")},
+    "trajectories": {name: name for name in ("straightness", "turning_angle", "monotonicity")},
+    "roc_auc": {"original": "roc_auc", "mean_drop": "mean_drop", "worst_drop": "worst_drop",
+                "drop_per_severity": "severity_slope", "rank": "severity_rank"},
+}  # fmt: skip
+
+
+def _headline(numbers):
+    """Headline numbers, and the ends of their intervals where they have one, by group."""
     metrics = []
-    for part in ("global", "pooled", "samplewise"):
-        metrics += _numbers(f"cca.{part}", numbers[part])
-    heldout = {_word(name): of["global"]["heldout"] for name, of in numbers["instruments"].items() if of["global"]}
-    return metrics + _numbers("cca.heldout", heldout)
-
-
-def _svd(numbers):
-    overall = numbers["overall"]
-    metrics = _numbers("svd", overall)
-    for name in ("spectrum", "originals_spectrum"):
-        metrics += [(f"svd.{name}", float(v), rank) for rank, v in enumerate(overall[name], start=1) if v is not None]
+    for group, names in _GROUPS.items():
+        ends = {shown + end: numbers.get(name + end) for shown, name in names.items() for end in ("", "_low", "_high")}
+        metrics += _numbers(group, ends)
     return metrics
 
 
-def _trajectories(numbers):
-    return _numbers("trajectories", numbers["overall"])
+def _spectra(numbers, folder):
+    """Overall singular values over their rank."""
+    return [
+        (f"svd/{name}", float(value), rank)
+        for name in ("spectrum", "originals_spectrum")
+        for rank, value in enumerate(numbers["overall"][name], start=1)
+        if value is not None
+    ]
 
 
-def _robustness(numbers):
-    metrics = _numbers("robustness.original", numbers["original"])
-    for method, of in numbers["methods"].items():
-        if of["original"]:
-            metrics += _numbers(f"robustness.{method}.original", {"roc_auc": of["original"].get("roc_auc")})
-        for direction in ("forward", "backward", "matched"):
-            shown = {name: (of[direction] or {}).get(name) for name in _SHOWN}
-            metrics += _numbers(f"robustness.{method}.{direction}", shown)
-        metrics += _numbers(f"robustness.{method}.random", of.get("random"))
-    return metrics
+def _paths(numbers, folder):
+    """How far from the original clips are, and how their paths turn, at every value; means over instruments."""
+    rows = [("trajectories", row) for row in _overall(folder / "path.csv")]
+    return _stepped(rows, {"distance_from_original": "distance_at_value", "turning_angle": "turn_at_value"},
+                    numbers["values"])  # fmt: skip
 
 
-_SHOWN = ("mean_auc", "mean_drop", "worst_drop", "area", "area_low", "area_high", "p_holm")
+def _roc_auc(numbers, folder):
+    """Curves of ROC AUC by method, trained on originals, and what each method gains on ``none`` over the grid."""
+    rows = [("roc_auc", row) for row in _overall(folder / "curves.csv") if row["direction"] == "forward"]
+    curves = [_stepped([row], {"roc_auc": row[1]["method"]}, numbers["values"]) for row in rows]
+    gains = {method: (of["forward"] or {}).get("area") for method, of in numbers["methods"].items() if method != "none"}
+    return [*chain.from_iterable(curves), *_numbers("gain", gains)]
+
+
+_MORE = {"svd": _spectra, "trajectories": _paths, "robustness": _roc_auc}
 
 
 def _comparison(numbers):
-    """Ranks and slopes in the measure of the headline."""
+    """Ranks of the encoders in the measure of the headline, over all perturbations and by perturbation."""
     metrics = []
     for perturbation, of in numbers["measures"][numbers["severity"]].items():
-        for name in ("rank", "slope", "first"):
-            shown = {encoder: line[name] for encoder, line in of.items()}
-            metrics += _numbers(f"comparison.{perturbation}.{name}", shown)
+        metrics += _numbers(f"rank/{perturbation}", {encoder: line["rank"] for encoder, line in of.items()})
     return metrics
 
 
-def _roc_auc_curves(folder, values):
-    """ROC AUC over the values, mean over instruments, by method and direction."""
-    rows = [row for row in _rows(folder / "curves.csv") if row["instrument"] == "all"]
-    named = [(f"robustness.{row['method']}.{row['direction']}", row) for row in rows]
-    return _stepped(named, ("roc_auc",), values)
-
-
-def _path_curves(folder, values):
-    """What a path is like at every value, mean over instruments."""
-    rows = [("trajectories.path", row) for row in _rows(folder / "path.csv") if row["instrument"] == "all"]
-    columns = ("distance_from_original", "step_length", "step_share", "turning_angle")
-    return _stepped(rows, columns, values)
-
-
 def _stepped(rows, columns, values):
-    """Columns of (prefix, row) as metrics, the step being the rank of the row's value; empty cells are left out."""
+    """Columns of (group, row) as metrics {column: name}, the step being the rank of the row's value; empty cells are
+    left out."""
     steps = {value: rank for rank, value in enumerate(values, start=1)}
     return [
-        (f"{prefix}.{column}", float(row[column]), steps[row["value"]])
-        for column in columns
-        for prefix, row in rows
+        (f"{group}/{name}", float(row[column]), steps[row["value"]])
+        for column, name in columns.items()
+        for group, row in rows
         if row["value"] in steps and row.get(column)
     ]
 
 
-def _rows(path):
-    """Rows of a CSV as dicts of text: this runs in every `dvc repro`, and pandas takes a second to import."""
+def _overall(path):
+    """Rows of a CSV over all instruments, as dicts of text; every `dvc repro` runs this, and pandas imports slowly."""
     with open(results.existing(path), encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-_METRICS = {"cca": _cca, "svd": _svd, "trajectories": _trajectories, "robustness": _robustness}
-_CURVES = {"trajectories": _path_curves, "robustness": _roc_auc_curves}
+        return [row for row in csv.DictReader(file) if row["instrument"] == "all"]
 
 
 def _numbers(prefix, section):
     """Numbers of a section as metrics without steps; null, text and lists are left out."""
     return [
-        (f"{prefix}.{name}", float(value), 0)
+        (f"{prefix}/{_word(name)}", float(value), 0)
         for name, value in (section or {}).items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     ]
 
 
 def _word(name):
-    """A label as part of a metric's name: trackers take letters, digits and a few signs."""
+    """A name as part of a metric's name: trackers take letters, digits and a few signs."""
     return re.sub(r"[^\w.\- ]", "_", name)[:200]
 
 

@@ -40,6 +40,17 @@ def metrics(analysis, encoder, perturbation):
     return _json(paths.metrics(analysis, encoder, perturbation))
 
 
+def headline():
+    """The handful of numbers that stand for all pairs.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or not whole.
+    """
+    return _json(paths.HEADLINE)
+
+
 def comparison():
     """Numbers of the comparison of encoders.
 

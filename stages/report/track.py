@@ -10,28 +10,42 @@ rebuilds it for the current state.
 
 Runs go to the server that MLFLOW_TRACKING_URI names, else to mlflow.db and mlartifacts/ under $DVC_ROOT: the
 experiment queue works in a temporary folder, and what is written there is lost. A new database is breakable when two
-processes make it at once, so one process at a time works here, and the database takes its name when it is whole.
+processes make it at once, so one process at a time works here, and the database takes its name when it is whole. A
+server is shared with clones that this does not reach. So a run says which clone writes it, what another one has not
+finished is left alone, and of two whole runs for one pair the earlier stays, whoever looks.
+
+``--all-experiments`` does the same for every DVC experiment, from git and the DVC cache: a store that was lost, or a
+new server, then shows them all.
 
 ``dvc repro`` runs this stage every time. Importing MLflow takes seconds, so a local database is first read with
 sqlite3, and where it already shows everything, MLflow is never imported.
 """
 
+import argparse
 import contextlib
 import logging
 import os
 import re
 import sqlite3
-import subprocess
+import sys
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from stages import paths
 from stages.errors import UserError, command
-from stages.report import records, results
+from stages.report import experiments, origin, records, results
+from stages.store import replacing
 
 EXPERIMENT = "earshift"
-KEY, DIGEST = "earshift.key", "earshift.digest"
+KEY, DIGEST, WRITER = "earshift.key", "earshift.digest", "earshift.writer"
+_KIND, _NOTE = "mlflow.experimentKind", "mlflow.note.content"
+_ABOUT = {
+    _KIND: "custom_model_development",  # else the browser opens among traces of language models
+    _NOTE: "How far does an embedding move when the ear hardly notices? One parent run for every state of the results "
+    "or DVC experiment, one child for every encoder and perturbation. Tick two children and press *Compare*.",
+}
 _PARENT_TAG, _COMMIT_TAG = "mlflow.parentRunId", "mlflow.source.git.commit"
 _LOCK_SECONDS = 600  # longest wait for another process that logs
 _BATCH = 500  # MLflow takes at most 1000 metrics at once
@@ -60,6 +74,15 @@ class Store:
     root: Path
     uri: str
     database: Path | None
+
+    @property
+    def writer(self):
+        """Name of this clone, kept in it."""
+        path = self.root / ".dvc" / "tmp" / "earshift-writer"
+        if not path.is_file():
+            with replacing(path) as temporary:
+                temporary.write_text(uuid.uuid4().hex)
+        return path.read_text()
 
     @property
     def artifacts(self):
@@ -120,6 +143,11 @@ def compare(wanted, found):
     return kept, wrong
 
 
+def own(found, writer):
+    """Those of `found` that the clone `writer` may judge: not what another clone has not finished."""
+    return [run for run in found if run.finished or run.tags.get(WRITER, writer) == writer]
+
+
 def peek(database, key):
     """Runs under `key` in a local database, read without MLflow.
 
@@ -156,16 +184,36 @@ def peek(database, key):
 # ------------------------------------------------------------------------------------------------------- with MLflow
 
 
-def upsert(where, wanted, *, key, experiment, lock):
-    """Make the store show `wanted`, and nothing else under `key`.
+@dataclass(frozen=True)
+class State:
+    """What a parent run stands for.
+
+    experiment : str, the DVC experiment, "" outside of one
+    commit : str, the commit that is checked out, or that the experiment started from; "" where there is none
+    lock : str, hash of dvc.lock
+    """
+
+    experiment: str
+    commit: str
+    lock: str
+
+    @property
+    def key(self):
+        return records.key(self.experiment, self.lock)
+
+    @property
+    def name(self):
+        return self.experiment or f"{self.commit[:7] or 'no commit'} {self.lock[:7]}"
+
+
+def upsert(where, wanted, state):
+    """Make the store show `wanted`, and nothing else under the key of `state`.
 
     Parameters
     ----------
     where : Store
     wanted : list of stages.report.records.Record, the parent first
-    key : str, see :func:`stages.report.records.key`
-    experiment : str, the DVC experiment, "" outside of one
-    lock : str, hash of dvc.lock
+    state : State
 
     Returns
     -------
@@ -184,7 +232,7 @@ def upsert(where, wanted, *, key, experiment, lock):
     try:
         guard.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(guard, timeout=_LOCK_SECONDS):
-            return _upsert(where, wanted, key, experiment, lock)
+            return _upsert(where, wanted, state)
     except _trouble() as error:
         reason = _without_password(" ".join(str(error).split()))[:200]
         fix = (
@@ -205,26 +253,52 @@ def _trouble():
     return MlflowException, SQLAlchemyError, CommandError, OSError
 
 
-def _upsert(where, wanted, key, experiment, lock):
+def _upsert(where, wanted, state):
     if where.database and not where.database.exists():
         _create(where.database)
     client = _client(where.uri)
     home = _experiment_id(client, where.artifacts)
-    kept, wrong = compare(wanted, _find(client, home, key))
-    for run in wrong:
-        client.delete_run(run)
-    commit = _commit()
-    state = experiment or f"{commit[:7] or 'no commit'} {lock[:7]}"
+    writer = where.writer
+
+    def standing():
+        kept, wrong = compare(wanted, own(_find(client, home, state.key), writer))
+        for run in wrong:
+            client.delete_run(run)
+        return kept
+
+    kept = standing()
     missing = [record for record in wanted if record.pair not in kept]
     for record in missing:
-        tags = {**record.tags, KEY: key, "dvc.experiment": experiment, "dvc.lock": lock, _COMMIT_TAG: commit}
-        if record.pair == records.PARENT:
-            name = state
-        else:
-            name = " / ".join(record.pair)
-            tags[_PARENT_TAG] = kept[records.PARENT]
+        tags = {**record.tags, **_tags(record, state), WRITER: writer, _PARENT_TAG: kept.get(records.PARENT, "")}
+        name = state.name if record.pair == records.PARENT else f"{' / '.join(record.pair)} @ {state.name}"
         kept[record.pair] = _log(client, home, record, name, {tag: text for tag, text in tags.items() if text})
+    if missing and not where.database:
+        standing()  # another clone may have logged the same meanwhile
     return sum(record.pair != records.PARENT for record in missing)
+
+
+def _tags(record, state):
+    """Tags of a run that are not about its content: the same results under another commit are the same run."""
+    subject = "**{}** under **{}**".format(*record.pair) if any(record.pair) else "**All pairs**"
+    link = origin.address(state.commit)
+    commit = f"[{state.commit[:7]}]({link})" if link else state.commit[:7] or "not committed"
+    experiment = f"DVC experiment `{state.experiment}`, started from commit" if state.experiment else "Commit"
+    commands = "\n".join(f"    {line}" for line in origin.commands(state.commit, state.experiment))
+    note = (
+        f"{subject} on corpus {record.tags['corpus']}, fidelity {record.tags['fidelity']}.\n\n"
+        f"{experiment} {commit}. To have it again:\n\n{commands}\n\n"
+        "Parameters and grids of this state: params.yaml among the parent's artifacts."
+    )
+    return {
+        KEY: state.key,
+        "dvc.experiment": state.experiment,
+        "dvc.lock": state.lock,
+        _COMMIT_TAG: state.commit,
+        _NOTE: note,
+        "mlflow.source.name": "dvc exp run" if state.experiment else "dvc repro",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": origin.person(),
+    }
 
 
 def _prepare():
@@ -257,13 +331,16 @@ def _experiment_id(client, artifacts):
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         try:
-            return client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+            return client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=_ABOUT)
         except MlflowException:  # on a server somebody else may have been quicker
             found = client.get_experiment_by_name(EXPERIMENT)
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
+    if _KIND not in found.tags:
+        for tag, text in _ABOUT.items():
+            client.set_experiment_tag(found.experiment_id, tag, text)
     return found.experiment_id
 
 
@@ -294,40 +371,55 @@ def _log(client, home, record, name, tags):
     for folder, path in record.files:
         client.log_artifact(run, str(path), folder or None)
     if record.grid:
-        client.log_dict(run, record.grid, "grid.json")
+        client.log_dict(run, record.grid, "grids.json" if record.pair == records.PARENT else "grid.json")
     client.set_terminated(run)
     client.set_tag(run, DIGEST, record.digest)
     return run
 
 
-def _commit():
-    """The checked-out commit, "" where there is none."""
-    try:
-        run = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True)
-    except FileNotFoundError:
-        return ""
-    return run.stdout.strip() if run.returncode == 0 else ""
-
-
 @command
-def main():
+def main(arguments=()):
     """Bring MLflow up to date with the files."""
+    parser = argparse.ArgumentParser(prog="python -m stages.report.track", description=main.__doc__)
+    parser.add_argument("--all-experiments", action="store_true", help="and with every DVC experiment")
+    everything = parser.parse_args(arguments).all_experiments
+    where = store()
+    commit = os.environ.get("DVC_EXP_BASELINE_REV") or origin.commit()
+    _show(where, os.environ.get("DVC_EXP_NAME", ""), commit)
+    if everything:
+        _show_all(where)
+
+
+def _show(where, experiment, commit):
+    """Bring MLflow up to date with the files of the working folder."""
     content = results.document()
     stages = records.locked_stages(content)
     wanted = records.records(content, stages)
-    experiment, lock = os.environ.get("DVC_EXP_NAME", ""), records.lock_sha256(stages)
-    key = records.key(experiment, lock)
-    where = store()
-    kept, wrong = compare(wanted, (peek(where.database, key) or []) if where.database else [])
+    state = State(experiment, commit, records.lock_sha256(stages))
+    found = (peek(where.database, state.key) or []) if where.database else []
+    kept, wrong = compare(wanted, found)
     created = 0
     if wrong or len(kept) < len(wanted):
-        created = upsert(where, wanted, key=key, experiment=experiment, lock=lock)
+        created = upsert(where, wanted, state)
     seen = "`make ui` shows them" if where.database else f"see {_without_password(where.uri)}"
     print(
-        f"MLflow experiment {EXPERIMENT}, {experiment or f'state {lock[:7]}'}: "
+        f"MLflow experiment {EXPERIMENT}, {experiment or f'state {state.lock[:7]}'}: "
         f"{created} child runs created, {len(wanted) - 1 - created} unchanged; {seen}"
     )
 
 
+def _show_all(where):
+    """Bring MLflow up to date with every DVC experiment; those that are not whole here are named at the end."""
+    failures = []
+    for experiment in experiments.experiments():
+        try:
+            with experiments.results_folder(experiment) as folder, contextlib.chdir(folder):
+                _show(where, experiment.name, experiment.baseline)
+        except UserError as error:
+            failures.append(str(error))
+    if failures:
+        raise UserError("\n".join(failures))
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -27,21 +27,6 @@ def test_one_parent_and_a_record_per_pair(world):
     ]  # fmt: skip
 
 
-def test_metrics_of_a_pair(world):
-    steps = {}
-    for name, value, step in made()[1].metrics:
-        steps.setdefault(name, {})[step] = value
-    flat = {name: of[0] for name, of in steps.items() if list(of) == [0]}
-    assert flat["cca.global.heldout"] == 0.25 and flat["cca.pooled.published"] == 0.6875
-    assert flat["cca.samplewise.heldout"] == 0.40625 and flat["cca.global.null_p95"] == 0.046875
-    assert {n: v for n, v in flat.items() if n.startswith("cca.heldout.")} == {
-        "cca.heldout.cello": 0.25, "cca.heldout.flute": 0.25, "cca.heldout.voice": 0.25
-    }  # fmt: skip
-    assert flat["svd.effective_rank"] == 5.25 and flat["svd.rank_at_energy"] == 5
-    assert list(steps["svd.spectrum"]) == list(steps["svd.originals_spectrum"]) == list(range(1, 25))
-    assert steps["svd.spectrum"][1] == 1 and steps["svd.spectrum"][2] == pytest.approx(0.778801)
-
-
 def by_name(metrics):
     found = {}
     for name, value, step in metrics:
@@ -49,41 +34,44 @@ def by_name(metrics):
     return found
 
 
-def test_robustness_of_a_pair(world):
+def test_metrics_of_a_pair_are_few_and_grouped(world):
     found = by_name(made()[1].metrics)
-    assert found["robustness.original.roc_auc"] == {0: 0.9375} and found["robustness.original.roc_auc_low"] == {
-        0: 0.90625
-    }
-    assert found["robustness.none.forward.mean_drop"][0] == pytest.approx(0.0625)
-    assert found["robustness.leace.forward.area"] == {0: 0.015625} and found["robustness.leace.forward.p_holm"] == {
-        0: 0.02
-    }
-    assert found["robustness.leace.original.roc_auc"] == {0: 0.94140625}
-    assert found["robustness.leace.random.forward"] == {0: 0.875} and "robustness.none.forward.p_holm" not in found
-    curve = found["robustness.samplewise_cca_svd_0.4.backward.roc_auc"]  # 0.9375 - 0.0625 strength + 0.0078125
-    assert curve == pytest.approx({step: 0.9453125 - 0.0125 * (step - 1) for step in range(1, 7)})
-    assert not any(name.startswith("robustness.augmentation.backward") for name in found)
+    assert found["cca/heldout_r2"] == {0: 0.25} and found["cca/heldout_r2_high"] == {0: 0.375}
+    assert found["cca/null_r2_p95"] == {0: 0.046875} and found["cca/samplewise_heldout_r2"] == {0: 0.40625}
+    assert found["svd/effective_rank"] == {0: 5.25} and found["svd/originals_effective_rank"] == {0: 12.5}
+    assert list(found["svd/spectrum"]) == list(found["svd/originals_spectrum"]) == list(range(1, 25))
+    assert found["svd/spectrum"][1] == 1 and found["svd/spectrum"][2] == pytest.approx(0.778801)
+    assert {name.partition("/")[0] for name in found} == {"cca", "svd", "trajectories", "roc_auc", "gain"}
+    assert len(found) <= 64
+
+
+def test_what_a_classifier_loses(world):
+    found = by_name(made()[1].metrics)
+    assert found["roc_auc/original"] == {0: 0.9375} and found["roc_auc/original_low"] == {0: 0.90625}
+    assert found["roc_auc/mean_drop"][0] == pytest.approx(0.0625)
+    assert found["roc_auc/drop_per_severity"][0] == pytest.approx(3.675 / 394.8, rel=1e-5)
+    assert found["gain/leace"] == {0: 0.015625} and "gain/none" not in found
+    curve = found["roc_auc/samplewise_cca_svd_0.4"]  # 0.9375 - 0.125 strength + 0.0078125
+    assert curve == pytest.approx({step: 0.9453125 - 0.025 * (step - 1) for step in range(1, 7)})
+    assert found["roc_auc/none"][6] == pytest.approx(0.8125) and len(found["roc_auc/none"]) == 6
 
 
 def test_trajectories_of_a_pair(world):
     found = by_name(made()[1].metrics)
-    assert found["trajectories.straightness_low"] == {0: 0.625} and "trajectories.pca_explained" not in found
-    assert found["trajectories.path.distance_from_original"] == pytest.approx(
-        {i: 1 + 0.6 * (i - 1) for i in range(1, 7)}
-    )
-    assert found["trajectories.path.step_length"] == dict.fromkeys(range(2, 7), 0.75)
-    assert found["trajectories.path.turning_angle"] == dict.fromkeys(range(2, 6), 35.5)
+    assert found["trajectories/straightness_low"] == {0: 0.625}
+    assert found["trajectories/distance_at_value"] == pytest.approx({i: 1 + 0.6 * (i - 1) for i in range(1, 7)})
+    assert found["trajectories/turn_at_value"] == dict.fromkeys(range(2, 6), 35.5)
 
 
-def test_the_parent_shows_the_comparison(world):
+def test_the_parent_shows_the_headline_the_ranks_and_all_grids(world):
     parent = made()[0]
     found = by_name(parent.metrics)
-    assert found["comparison.overall.rank.mfcc"] == {0: 1} and found["comparison.gain.rank.musicnn"] == {0: 2}
-    assert found["comparison.gain.slope.mfcc"][0] == pytest.approx(3.675 / 394.8, rel=1e-5)
-    assert found["comparison.reverb.first.mfcc"] == {0: 1} and "comparison.overall.slope.mfcc" not in found
+    assert found["headline/heldout_r2"] == {0: 0.5}
+    assert found["rank/overall/mfcc"] == {0: 1} and found["rank/gain/musicnn"] == {0: 2}
     assert parent.params["comparison.severity"] == "lsd_db"
+    assert {name: of["values"] for name, of in parent.grid.items()} == {n: GRIDS[n][1] for n in ("gain", "reverb")}
     assert {path.as_posix() for _, path in parent.files} >= {
-        "metrics/comparison.json", "plots/comparison/ranking.csv", "plots/comparison/drops.csv"
+        "metrics/comparison.json", "plots/comparison/ranking.csv", "plots/comparison/drops.csv", "report/page.html"
     }  # fmt: skip
 
 
@@ -104,14 +92,22 @@ def test_lists_of_an_analysis_are_joined(world):
     assert made()[1].params["robustness.svd_threshold"] == "0.4"
 
 
-def test_nulls_and_odd_labels(world):
+def test_numbers_that_are_missing_are_left_out(world):
     path = world / "metrics/cca/mfcc/gain.json"
     content = json.loads(path.read_text())
-    content["instruments"] = {"ré/é (2)": content["instruments"]["cello"], "x" * 300: {"global": None}}
     content["global"]["heldout"] = None
     dump(path, content)
     names = [name for name, _, _ in made()[1].metrics]
-    assert "cca.heldout.ré_é _2_" in names and "cca.global.heldout" not in names
+    assert "cca/heldout_r2" not in names and "cca/null_r2_p95" in names
+
+
+def test_odd_names_become_names_of_metrics(world):
+    path = world / "metrics/comparison.json"
+    content = json.loads(path.read_text())
+    for of in content["measures"]["lsd_db"].values():
+        of["ré/é (2)"] = of["mfcc"]
+    dump(path, content)
+    assert "rank/overall/ré_é _2_" in [name for name, _, _ in made()[0].metrics]
 
 
 def test_parameters_are_short_and_hold_no_grid(world):
@@ -152,7 +148,9 @@ def test_a_broken_lock(world, text):
         "plots/svd/mfcc/gain",
         "metrics/cca/mfcc/reverb.json",
         "metrics/summary.json",
+        "metrics/headline.json",
         "metrics/comparison.json",
+        "report/page.html",
         "plots/comparison",
         "plots/robustness/mfcc/gain",
         "plots/trajectories/mfcc/gain/path.csv",

@@ -1,11 +1,16 @@
 """MLflow shows what the files say: once, whole, wherever the pipeline runs."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +18,7 @@ import pytest
 from results_on_disk import dump, write_pair, write_params
 
 from stages.errors import UserError
-from stages.report import records, track
+from stages.report import experiments, records, track
 
 REPOSITORY = Path(__file__).parents[2]
 PAIRS = [("mfcc", "gain"), ("mfcc", "reverb"), ("musicnn", "gain"), ("musicnn", "reverb")]
@@ -77,7 +82,7 @@ def test_everything_is_shown(ready, capsys, monkeypatch):
     api = client(ready)
     (parent,) = runs(ready, "attributes.run_name = 'louder'")
     children = runs(ready, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
-    assert {r.info.run_name for r in children} == {" / ".join(pair) for pair in PAIRS}
+    assert {r.info.run_name for r in children} == {f"{' / '.join(pair)} @ louder" for pair in PAIRS}
     assert all(r.info.status == "FINISHED" for r in [parent, *children])
     for run in [parent, *children]:
         tags = run.data.tags
@@ -89,9 +94,9 @@ def test_everything_is_shown(ready, capsys, monkeypatch):
     assert not (ready / "mlruns").exists()
 
     (child,) = runs(ready, "tags.encoder = 'musicnn' and tags.perturbation = 'gain'")
-    assert child.data.metrics["cca.global.heldout"] == 0.5 and child.data.metrics["svd.effective_rank"] == 5.25
+    assert child.data.metrics["cca/heldout_r2"] == 0.5 and child.data.metrics["svd/effective_rank"] == 5.25
     assert child.data.params["encoder.model"] == "MSD_musicnn"
-    spectrum = api.get_metric_history(child.info.run_id, "svd.spectrum")
+    spectrum = api.get_metric_history(child.info.run_id, "svd/spectrum")
     assert sorted(m.step for m in spectrum) == list(range(1, 25)) and {m.timestamp for m in spectrum} == {0}
     by_step = {m.step: m.value for m in spectrum}
     assert by_step[1] == 1 and by_step[5] == pytest.approx(0.367879)
@@ -102,16 +107,17 @@ def test_everything_is_shown(ready, capsys, monkeypatch):
 
     assert artifacts(parent) == {
         "figures/headline.png", "figures/headline.svg", "summary.json", "params.yaml", "dvc.lock",
-        "metrics/comparison.json", "plots/comparison/ranking.csv", "plots/comparison/drops.csv",
+        "metrics/comparison.json", "plots/comparison/ranking.csv", "plots/comparison/drops.csv", "page.html",
+        "grids.json",
     }  # fmt: skip
-    assert parent.data.metrics["comparison.overall.rank.musicnn"] == 2
+    assert parent.data.metrics["rank/overall/musicnn"] == 2 and parent.data.metrics["headline/heldout_r2"] == 0.5
     assert artifacts(child) == {
         "grid.json", "metrics/cca/gain.json", "metrics/svd/gain.json", "plots/cca/scatter.csv",
         "plots/cca/samplewise_r2.csv", "plots/svd/spectrum.csv", "metrics/trajectories/gain.json",
         "metrics/robustness/gain.json", "plots/trajectories/points.csv", "plots/trajectories/path.csv",
         "plots/robustness/curves.csv", "plots/robustness/draws.parquet", "plots/robustness/scores.parquet",
     }  # fmt: skip
-    curve = api.get_metric_history(child.info.run_id, "robustness.none.forward.roc_auc")
+    curve = api.get_metric_history(child.info.run_id, "roc_auc/none")
     assert {m.step: m.value for m in curve} == pytest.approx({step: 0.9375 - 0.05 * (step - 1) for step in range(1, 7)})
     grid = json.loads(Path(api.download_artifacts(child.info.run_id, "grid.json")).read_text())
     assert grid["values"][0] == "-40" and grid["unit"] == "dB"
@@ -124,8 +130,8 @@ def test_twice_changes_nothing(ready, capsys):
     track.main()
     assert "0 child runs created, 4 unchanged" in capsys.readouterr().out
     assert state(ready) == before
-    wanted, key, lock = now()
-    assert track.upsert(track.store(), wanted, key=key, experiment="", lock=lock) == 0, "the long way round, too"
+    wanted, state_now = now()
+    assert track.upsert(track.store(), wanted, state_now) == 0, "the long way round, too"
     assert state(ready) == before
 
 
@@ -134,15 +140,14 @@ def now():
 
     content = results.document()
     stages = records.locked_stages(content)
-    lock = records.lock_sha256(stages)
-    return records.records(content, stages), records.key("", lock), lock
+    return records.records(content, stages), track.State("", "", records.lock_sha256(stages))
 
 
 def test_nothing_to_do_needs_no_mlflow(ready):
     track.main()
     code = (
         "import sys; from stages.report import track; track.main();"
-        "print({'mlflow', 'sqlalchemy', 'pandas', 'matplotlib', 'filelock'} & set(sys.modules))"
+        "print({'mlflow', 'sqlalchemy', 'pandas', 'matplotlib', 'filelock', 'dvc'} & set(sys.modules))"
     )
     line, modules = finished(process(ready, code=code)).splitlines()
     assert "0 child runs created, 4 unchanged" in line and modules == "set()"
@@ -202,8 +207,9 @@ def test_a_changed_number_replaces_its_child_alone(ready, capsys):
     track.main()
     assert "1 child runs created, 3 unchanged" in capsys.readouterr().out
     after = {r.info.run_name: r.info.run_id for r in runs(ready)}
-    assert {name for name in after if after[name] != before[name]} == {"mfcc / gain"}
-    assert runs(ready, "metrics.`cca.global.heldout` = 0.3")
+    (changed,) = {name for name in after if after[name] != before[name]}
+    assert changed.startswith("mfcc / gain @ ")
+    assert runs(ready, "metrics.`cca/heldout_r2` = 0.3")
 
 
 def test_a_deleted_parent_comes_back_with_its_children(ready):
@@ -228,7 +234,7 @@ def test_only_the_selection_is_shown(ready):
     dump(ready / "metrics/cca/yamnet/gain.json", {"stale": True})
     write_params(ready, ("musicnn",), ("gain",))
     track.main()
-    assert {r.info.run_name for r in runs(ready)} > {"musicnn / gain"} and len(runs(ready)) == 2
+    assert len(runs(ready, "tags.encoder = 'musicnn' and tags.perturbation = 'gain'")) == 1 and len(runs(ready)) == 2
 
 
 def test_eight_at_once_on_a_fresh_store(world):
@@ -238,7 +244,7 @@ def test_eight_at_once_on_a_fresh_store(world):
     outputs = [finished(started) for started in [process(world, DVC_EXP_NAME=name) for name in names]]
     assert Counter("1 child runs created" in out for out in outputs) == {True: 4, False: 4}
     assert Counter(r.info.run_name for r in runs(world)) == {
-        "one": 1, "two": 1, "three": 1, "four": 1, "mfcc / gain": 4
+        name: 1 for e in names for name in (e, f"mfcc / gain @ {e}")
     }  # fmt: skip
     assert len({r.data.tags["mlflow.parentRunId"] for r in runs(world, "tags.encoder = 'mfcc'")}) == 4
 
@@ -250,7 +256,7 @@ def test_the_experiment_queue_logs_to_the_parent_repository(world):
     finished(process(temporary, DVC_ROOT=str(world), DVC_EXP_NAME="queued"))
     assert not list(temporary.glob("ml*"))
     shutil.rmtree(temporary)
-    assert {r.info.run_name for r in runs(world)} == {"queued", *(" / ".join(p) for p in PAIRS)}
+    assert {r.info.run_name for r in runs(world)} == {"queued", *(f"{' / '.join(p)} @ queued" for p in PAIRS)}
     (child,) = runs(world, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
     assert (world / "mlartifacts" / child.info.run_id / "artifacts/metrics/cca/gain.json").exists()
 
@@ -314,8 +320,109 @@ def test_where_runs_go(world, monkeypatch, uri, database):
     assert where.artifacts == (database and (world / "root/mlartifacts").as_uri())
 
 
+def test_the_browser_opens_where_runs_are(ready):
+    track.main()
+    experiment = client(ready).get_experiment_by_name("earshift")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "press *Compare*" in experiment.tags["mlflow.note.content"]
+
+
+def test_a_run_says_where_it_comes_from(ready, monkeypatch):
+    monkeypatch.setenv("DVC_EXP_NAME", "louder")
+    monkeypatch.setenv("DVC_EXP_BASELINE_REV", "ab" * 20)
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["git", "remote", "add", "origin", "https://me:secret@forge.example/lab/earshift.git"], check=True)
+    track.main()
+    (child,) = runs(ready, "tags.encoder = 'mfcc' and tags.perturbation = 'gain' and tags.kind = 'pair'")
+    note = child.data.tags["mlflow.note.content"]
+    assert "**mfcc** under **gain** on corpus general_midi, fidelity corrected" in note
+    assert f"[abababa](https://forge.example/lab/earshift/commit/{'ab' * 20})" in note and "secret" not in note
+    assert "    dvc exp apply louder" in note
+    assert child.data.tags["mlflow.source.git.commit"] == "ab" * 20
+
+
+def test_all_experiments_from_git_and_the_cache(ready, tmp_path_factory, monkeypatch, capsys):
+    """Each as it was, whatever the working tree holds now; one that is not whole is named and stops nothing."""
+    other = tmp_path_factory.mktemp("other")
+    write_params(other, ("mfcc",), ("gain",))
+    names = [experiments.Experiment(name, name * 40, "b" * 40) for name in ("a", "c", "d")]
+
+    @contextlib.contextmanager
+    def folder(experiment):
+        if experiment.name == "c":
+            raise UserError("experiment c is not whole here")
+        root = tmp_path_factory.mktemp(experiment.name)
+        shutil.copytree(ready, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("ml*", ".dvc"))
+        if experiment.name == "d":
+            write_params(root, ("mfcc",), ("gain",))
+        yield root
+
+    monkeypatch.setattr(experiments, "experiments", lambda: names)
+    monkeypatch.setattr(experiments, "results_folder", folder)
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="experiment c is not whole here"):
+            track.main(["--all-experiments"])
+        found = Counter(r.info.run_name.partition(" @ ")[2] or r.info.run_name for r in runs(ready))
+        (now_,) = set(found) - {"a", "d"}
+        assert found == {now_: 5, "a": 5, "d": 2}
+    (parent,) = runs(ready, "attributes.run_name = 'd'")
+    assert parent.data.tags["mlflow.source.git.commit"] == "b" * 40
+    assert "d: 0 child runs created, 1 unchanged" in capsys.readouterr().out
+
+
+def test_what_another_clone_has_not_finished_is_left_alone(ready):
+    wanted, state_now = now()
+    tags = {track.KEY: state_now.key, track.WRITER: "another", **wanted[0].tags}
+    home = track._experiment_id(client(ready), None)
+    theirs = client(ready).create_run(home, tags=tags).info.run_id
+    track.main()
+    assert {r.info.run_id for r in runs(ready) if r.info.status == "RUNNING"} == {theirs} and len(runs(ready)) == 6
+
+
+def test_two_clones_and_one_server(world, tmp_path_factory):
+    """The same results from two clones at once, neither of which sees the other's lock."""
+    team = tmp_path_factory.mktemp("team")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = ["make", "-o", ".venv/.earshift", "ui", f"SERVER={team}", f"PORT={port}"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    server = subprocess.Popen(command, cwd=REPOSITORY, env=environment, start_new_session=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        _wait_for(f"{uri}/health")
+        other = tmp_path_factory.mktemp("other")
+        shutil.copytree(world, other, dirs_exist_ok=True)
+        outputs = [finished(p) for p in [process(root, MLFLOW_TRACKING_URI=uri) for root in (world, other)]]
+        assert all(f"see {uri}" in out for out in outputs)
+        assert "0 child runs created, 4 unchanged" in finished(process(other, MLFLOW_TRACKING_URI=uri))
+        from mlflow.tracking import MlflowClient
+
+        api = MlflowClient(uri)
+        there = api.search_runs([api.get_experiment_by_name("earshift").experiment_id])
+        assert Counter(r.data.tags["kind"] for r in there) == {"state": 1, "pair": 4}
+        assert all(r.info.status == "FINISHED" for r in there)
+        (child,) = [r for r in there if (r.data.tags.get("encoder"), r.data.tags.get("perturbation")) == PAIRS[0]]
+        assert {f.path for f in api.list_artifacts(child.info.run_id)} == {"grid.json", "metrics", "plots"}
+        assert list((team / "artifacts").rglob("grid.json")) and not (world / "mlartifacts").exists()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def _wait_for(address):
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            return urllib.request.urlopen(address, timeout=5)
+        except OSError:
+            assert time.monotonic() < deadline, f"{address} does not answer"
+            time.sleep(0.2)
+
+
 def test_compare_drops_doubles_orphans_and_strangers(world):
-    wanted, _, _ = now()
+    wanted, _ = now()
     parent, child = wanted[:2]
 
     def found(name, record, start=0, finished=True, **tags):
