@@ -8,7 +8,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+from filelock import FileLock
+
 REPOSITORY = Path(__file__).parents[1]
+
+# Of params.yaml, for a pipeline that runs on seconds of audio
+SMALL = {
+    "corpus.general_midi.pieces": 4,
+    "corpus.general_midi.excerpts": 1,
+    "run.encoders": "[mfcc,yamnet]",
+    "run.perturbations": "[gain,reverb]",
+    "perturbations.gain.grid": "[-40,-20,-10,5]",
+    "perturbations.reverb.grid": "[0.01,0.4,0.7,1.0]",
+    "cca.permutations": 10,
+    "cca.bootstrap": 50,
+    "svd.permutations": 2,
+    "trajectories.clips": 2,
+    "trajectories.bootstrap": 50,
+    "robustness.bootstrap": 50,
+}
 
 
 class Clone:
@@ -93,3 +111,21 @@ def clone_of_the_sources(root):
     clone = Clone(root)
     clone("git", "init", "-q")
     return clone
+
+
+def small_run(tmp_path_factory):
+    """A copy of a clone whose small pipeline was run and committed, once for all processes of pytest."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / "small-run.lock"):
+        root, done = shared / "small-run", shared / "small-run.done"
+        if not done.exists():
+            root.mkdir()
+            clone = clone_of_the_sources(root)
+            clone.set(SMALL)
+            clone.commit("small")
+            clone.dvc("repro")
+            clone.commit("run")
+            done.touch()
+    return Clone(shutil.copytree(root, tmp_path_factory.mktemp("run") / "earshift", symlinks=True))

@@ -6,35 +6,15 @@ One repository is run once for all tests here; each test works on a copy or goes
 import numpy as np
 import pytest
 import soundfile
-from clones import REPOSITORY, Clone, clone_of_the_sources
+from clones import REPOSITORY, Clone, small_run
 
 from stages import store
-
-SMALL = {
-    "corpus.general_midi.pieces": 4,
-    "corpus.general_midi.excerpts": 1,
-    "run.encoders": "[mfcc,yamnet]",
-    "run.perturbations": "[gain,reverb]",
-    "perturbations.gain.grid": "[-40,-20,-10,5]",
-    "perturbations.reverb.grid": "[0.01,0.4,0.7,1.0]",
-    "cca.permutations": 10,
-    "cca.bootstrap": 50,
-    "svd.permutations": 2,
-    "trajectories.clips": 2,
-    "trajectories.bootstrap": 50,
-    "robustness.bootstrap": 50,
-}
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """A clone whose pipeline has been run and committed; what was printed is in ``log``."""
-    clone = clone_of_the_sources(tmp_path_factory.mktemp("first"))
-    clone.set(SMALL)
-    clone.commit("small")
-    clone.log = clone.dvc("repro")
-    clone.commit("run")
-    return clone
+    """A clone whose pipeline has been run and committed."""
+    return small_run(tmp_path_factory)
 
 
 def test_everything_is_there(first):

@@ -35,9 +35,8 @@ def commands(commit, experiment=""):
     experiment : str, name of a DVC experiment, "" outside of one
     """
     lines = [f"git checkout {commit}"] if commit else []
-    if experiment:
-        lines += [f"dvc exp apply {experiment}    # another clone first: dvc exp pull origin {experiment}"]
-    return [*lines, "make pull    # what colleagues computed, where there is a shared remote", "make repro"]
+    lines += [f"dvc exp apply {experiment}"] if experiment else []
+    return [*lines, "make repro"]
 
 
 def _git(*arguments):

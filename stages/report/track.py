@@ -23,6 +23,7 @@ sqlite3, and where it already shows everything, MLflow is never imported.
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import re
@@ -40,12 +41,14 @@ from stages.store import replacing
 
 EXPERIMENT = "earshift"
 KEY, DIGEST, WRITER = "earshift.key", "earshift.digest", "earshift.writer"
-_KIND, _NOTE = "mlflow.experimentKind", "mlflow.note.content"
-_ABOUT = {
-    _KIND: "custom_model_development",  # else the browser opens among traces of language models
-    _NOTE: "How far does an embedding move when the ear hardly notices? One parent run for every state of the results "
-    "or DVC experiment, one child for every encoder and perturbation. Tick two children and press *Compare*.",
-}
+_NOTE = "mlflow.note.content"
+_VIEW = "mlflow.sharedViewState.pairs"  # what the address that `make ui` prints asks for
+_COLUMNS = ("cca/heldout_r2", "cca/null_r2_p95", "svd/effective_rank", "roc_auc/original", "roc_auc/mean_drop",
+            "roc_auc/worst_drop")  # fmt: skip
+_ABOUT = (
+    "One parent run for every state or DVC experiment, one child for every encoder and perturbation. Tick two children "
+    "and press *Compare*."
+)
 _PARENT_TAG, _COMMIT_TAG = "mlflow.parentRunId", "mlflow.source.git.commit"
 _LOCK_SECONDS = 600  # longest wait for another process that logs
 _BATCH = 500  # MLflow takes at most 1000 metrics at once
@@ -60,6 +63,26 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+def _about():
+    """Tags of the experiment."""
+    return {_NOTE: _ABOUT, _VIEW: _pairs_view()}
+
+
+def _pairs_view():
+    """MLflow's saved view of all pairs as one flat table, in which equal pairs of several experiments stand together.
+
+    Runs nest, and hide the pairs, only while they are sorted by time; so this is sorted by name.
+    """
+    metrics = [f"metrics.`{name}`" for name in _COLUMNS]
+    widths = {"attributes.`Run Name`": 260, **dict.fromkeys(metrics, 135), "runDateAndNestInfo": 140}
+    state = {
+        "searchFilter": "tags.kind = 'pair'", "orderByKey": "tags.`mlflow.runName`", "orderByAsc": True,
+        "startTime": "ALL", "lifecycleFilter": "Active", "datasetsFilter": [], "modelVersionFilter": "All Runs",
+        "selectedColumns": metrics, "columnOrder": list(widths), "columnWidths": widths,
+    }  # fmt: skip
+    return json.dumps({"name": "Pairs", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
 
 
 @dataclass(frozen=True)
@@ -268,7 +291,8 @@ def _upsert(where, wanted, state):
 
     kept = standing()
     missing = [record for record in wanted if record.pair not in kept]
-    for record in missing:
+    # the parent first; then backwards, since the browser shows the latest first
+    for record in sorted(missing[::-1], key=lambda record: record.pair != records.PARENT):
         tags = {**record.tags, **_tags(record, state), WRITER: writer, _PARENT_TAG: kept.get(records.PARENT, "")}
         name = state.name if record.pair == records.PARENT else f"{' / '.join(record.pair)} @ {state.name}"
         kept[record.pair] = _log(client, home, record, name, {tag: text for tag, text in tags.items() if text})
@@ -281,12 +305,11 @@ def _tags(record, state):
     """Tags of a run that are not about its content: the same results under another commit are the same run."""
     subject = "**{}** under **{}**".format(*record.pair) if any(record.pair) else "**All pairs**"
     link = origin.address(state.commit)
-    commit = f"[{state.commit[:7]}]({link})" if link else state.commit[:7] or "not committed"
-    experiment = f"DVC experiment `{state.experiment}`, started from commit" if state.experiment else "Commit"
+    commit = f"commit [{state.commit[:7]}]({link})" if link else f"commit {state.commit[:7] or 'unknown'}"
+    source = f"DVC experiment `{state.experiment}` on {commit}" if state.experiment else commit
     commands = "\n".join(f"    {line}" for line in origin.commands(state.commit, state.experiment))
     note = (
-        f"{subject} on corpus {record.tags['corpus']}, fidelity {record.tags['fidelity']}.\n\n"
-        f"{experiment} {commit}. To have it again:\n\n{commands}\n\n"
+        f"{subject}, corpus {record.tags['corpus']}, fidelity {record.tags['fidelity']}, {source}\n\n{commands}\n\n"
         "Parameters and grids of this state: params.yaml among the parent's artifacts."
     )
     return {
@@ -331,15 +354,15 @@ def _experiment_id(client, artifacts):
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         try:
-            return client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=_ABOUT)
+            return client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=_about())
         except MlflowException:  # on a server somebody else may have been quicker
             found = client.get_experiment_by_name(EXPERIMENT)
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    if _KIND not in found.tags:
-        for tag, text in _ABOUT.items():
+    for tag, text in _about().items():  # what somebody changed in the browser stays
+        if tag not in found.tags:
             client.set_experiment_tag(found.experiment_id, tag, text)
     return found.experiment_id
 

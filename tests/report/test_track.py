@@ -322,9 +322,19 @@ def test_where_runs_go(world, monkeypatch, uri, database):
 
 def test_the_browser_opens_where_runs_are(ready):
     track.main()
+    """The view that the address printed by `make ui` asks for; one that somebody changed in the browser stays."""
     experiment = client(ready).get_experiment_by_name("earshift")
-    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert "press *Compare*" in experiment.tags["mlflow.note.content"]
+    view = json.loads(json.loads(experiment.tags["mlflow.sharedViewState.pairs"])["state"])
+    assert view["searchFilter"] == "tags.kind = 'pair'"
+    shown = runs(ready, view["searchFilter"])
+    assert len(shown) == 4 and all(f"metrics.`{name}`" in view["selectedColumns"] for name in
+                                   ("cca/heldout_r2", "svd/effective_rank", "roc_auc/mean_drop"))  # fmt: skip
+    assert {name.split("`")[1] for name in view["selectedColumns"]} <= set(shown[0].data.metrics)
+    client(ready).set_experiment_tag(experiment.experiment_id, "mlflow.sharedViewState.pairs", "mine")
+    write_pair(ready, "mfcc", "gain", 0.3)
+    track.main()
+    assert client(ready).get_experiment_by_name("earshift").tags["mlflow.sharedViewState.pairs"] == "mine"
 
 
 def test_a_run_says_where_it_comes_from(ready, monkeypatch):
@@ -335,7 +345,7 @@ def test_a_run_says_where_it_comes_from(ready, monkeypatch):
     track.main()
     (child,) = runs(ready, "tags.encoder = 'mfcc' and tags.perturbation = 'gain' and tags.kind = 'pair'")
     note = child.data.tags["mlflow.note.content"]
-    assert "**mfcc** under **gain** on corpus general_midi, fidelity corrected" in note
+    assert "**mfcc** under **gain**, corpus general_midi, fidelity corrected, DVC experiment `louder` on" in note
     assert f"[abababa](https://forge.example/lab/earshift/commit/{'ab' * 20})" in note and "secret" not in note
     assert "    dvc exp apply louder" in note
     assert child.data.tags["mlflow.source.git.commit"] == "ab" * 20
@@ -405,7 +415,7 @@ def test_two_clones_and_one_server(world, tmp_path_factory):
         assert all(r.info.status == "FINISHED" for r in there)
         (child,) = [r for r in there if (r.data.tags.get("encoder"), r.data.tags.get("perturbation")) == PAIRS[0]]
         assert {f.path for f in api.list_artifacts(child.info.run_id)} == {"grid.json", "metrics", "plots"}
-        assert list((team / "artifacts").rglob("grid.json")) and not (world / "mlartifacts").exists()
+        assert list((team / "mlartifacts").rglob("grid.json")) and not (world / "mlartifacts").exists()
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
