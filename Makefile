@@ -17,7 +17,7 @@ ALLOW :=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro paper weights test test-ui bench ui show preset lint clean
+.PHONY: help setup repro paper weights test test-ui bench ui report show queue experiments preset lint clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -49,6 +49,11 @@ paper: $(STAMP) ## the first study as published (hours to days: docs/reproducing
 weights: $(STAMP) ## fetch and check the weight files of the encoders in run.encoders
 	@python -m stages.encode.weights
 
+report: $(STAMP) ## one self-contained page to send: report/index.html
+	@dvc repro report
+	@python -m stages.report.stamp
+	@echo "report: report/index.html"
+
 show: $(STAMP) ## print the table of the last run again
 	@python -m stages.report.summary --show
 
@@ -71,6 +76,13 @@ ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=...); SERVER=FOLDER 
 		MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false exec mlflow server --workers 2 \
 		--backend-store-uri "sqlite:///$$store/mlflow.db" --artifacts-destination "$$store/mlartifacts" \
 		--host "$(HOST)" --port "$(PORT)" $(if $(ALLOW),--allowed-hosts "$(ALLOW)")
+
+queue: $(STAMP) ## run the queued experiments, two at once (WORKERS=...)
+	@python -m stages.queue --jobs $(or $(WORKERS),2)
+
+experiments: $(STAMP) ## one row per experiment: headline and what differs
+	@dvc exp show --no-pager --only-changed --hide-workspace \
+		--drop '.*/.*|Created|State|Executor|null_r2_p95|straightness'
 
 preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=full-grids
 	@python -m stages.preset $(NAME)

@@ -260,6 +260,14 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Report:
+    """``players``: None leaves it to the corpus' licence."""
+
+    clips: int = integer(1, 20)
+    players: bool = flag(nullable=True)
+
+
+@dataclass(frozen=True)
 class Compute:
     workers: object = _rule(lambda key, value: _workers(key, value))
     scheduler: str = text(nullable=True)
@@ -306,6 +314,7 @@ class Params:
     robustness: Robustness
     comparison: Comparison
     figures: Figures
+    report: Report
     compute: Compute
 
     @cached_property
@@ -373,6 +382,7 @@ def parse(document):
         robustness=build(Robustness, document["robustness"], "robustness"),
         comparison=build(Comparison, document["comparison"], "comparison"),
         figures=build(Figures, document["figures"], "figures"),
+        report=build(Report, document["report"], "report"),
         compute=build(Compute, document["compute"], "compute"),
     )
     for kind in ("perturbations", "encoders"):

@@ -25,6 +25,7 @@ PERTURBED = Path("data/perturbed")
 ENCODERS = Path("data/encoders")
 WEIGHTS = Path("data/weights")
 EMBEDDINGS = Path("data/embeddings")
+EXCERPTS = Path("data/excerpts")
 
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
@@ -75,6 +76,11 @@ def originals(encoder):
 def embeddings(encoder, perturbation):
     """Folder with one embedding file per value of a perturbation."""
     return EMBEDDINGS / encoder / perturbation
+
+
+def excerpts(perturbation):
+    """A few clips to listen to, as they are and under one perturbation."""
+    return EXCERPTS / f"{perturbation}.json"
 
 
 def metrics(analysis, encoder, perturbation):

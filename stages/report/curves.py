@@ -172,8 +172,8 @@ def _panel(axes, table, group, direction, limits):
         lowest = min(line["roc_auc"].min(), original.min()) if len(original) else line["roc_auc"].min()
         if lowest < limits[0]:
             side = matplotlib.transforms.offset_copy(axes.transAxes, axes.figure, y=2 + 8 * cut, units="points")
-            axes.text(0.99, 0, f"{methods.short(method)} down to {panels.two(lowest)}", transform=side, color=colour,
-                      ha="right", va="bottom", fontsize=6.5, zorder=5,
+            axes.text(0.99, 0, f"{methods.short(method)} down to {panels.two(lowest)}", transform=side,
+                      color=style.word(colour), ha="right", va="bottom", fontsize=6.5, zorder=5,
                       bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5})  # fmt: skip
             cut += 1
     axes.grid(axis="y")

@@ -59,7 +59,8 @@ def headline(content, numbers):
         axes.vlines(x, low, high, color=colour, linewidth=1.6)
         axes.plot(x, y, marker, color=colour, markersize=5, label=encoder)
         for place in x[np.isnan(y)]:
-            axes.text(place, 0.02, "no value", rotation=90, color=colour, ha="center", va="bottom", fontsize=7)
+            axes.text(place, 0.02, "no value", rotation=90, color=style.word(colour), ha="center", va="bottom",
+                      fontsize=7)  # fmt: skip
     axes.set_xticks(range(len(perturbations)), perturbations)
     axes.set_xlim(-0.5, len(perturbations) - 0.5)
     for edge in np.arange(0.5, len(perturbations) - 1):
@@ -132,18 +133,20 @@ def samplewise_r2(content):
     shares = {
         (pair, name): _shares(table[name], edges) for pair, table in tables.items() for name in ("published", "heldout")
     }
-    top = 1.25 * max(max(shares[pair, "heldout"], default=0) for pair in grid) or 100
+    highest = max(max(shares[pair, "heldout"], default=0) for pair in grid) or 100
+    top = min(1.25 * highest, 105)  # per cent, and room for the line at 100
     for (encoder, perturbation), axes in grid.items():
         colour, _ = style.encoder_look(encoder, content["encoders"])
         published, heldout = shares[(encoder, perturbation), "published"], shares[(encoder, perturbation), "heldout"]
         axes.stairs(published, edges, fill=True, facecolor=style.FAINT, edgecolor=style.MUTED, linewidth=0.8)
         glass = (*style.shade(colour, 0), 0.55)
         axes.stairs(heldout, edges, fill=True, facecolor=glass, edgecolor=colour, linewidth=0.8)
-        highest = int(np.argmax(published))
-        if published[highest] > top:  # nearly always: the published value is 1 by construction
-            axes.annotate(f"published: {published[highest]:.0f} % \N{UPWARDS ARROW}", (edges[highest], top), (-3, -2),
+        peak = int(np.argmax(published))
+        if published[peak] > top:  # often: the published value is 1 by construction
+            axes.annotate(f"published: {published[peak]:.0f} % \N{UPWARDS ARROW}", (edges[peak], top), (-3, -2),
                           textcoords="offset points", ha="right", va="top", fontsize=7)  # fmt: skip
-        axes.set_title(f"{perturbation}: held-out mean {panels.two(tables[encoder, perturbation]['heldout'].mean())}")
+        mean = results.metrics("cca", encoder, perturbation)["samplewise"]["heldout"]
+        axes.set_title(f"{perturbation}: held-out R² {panels.two(mean)}")
         axes.set_xlim(edges[0], 1)
         axes.set_ylim(0, top)
         axes.grid(axis="y")
@@ -245,6 +248,11 @@ def headline_table(numbers):
     ])  # fmt: skip
 
 
+def coloured(table, content):
+    """The table with a column colour: the encoder's in all figures."""
+    return table.assign(colour=[style.encoder_look(e, content["encoders"])[0] for e in table["encoder"]])
+
+
 def spectra_table(content):
     """Overall spectra of all pairs: encoder, perturbation, rank, directions, null, originals."""
     import pandas as pd
@@ -309,11 +317,11 @@ def main():
         for _ in ordered_map(_drawn, drawn, replace(compute, scheduler=None)):  # no work for a cluster
             progress.advance(1)
     for path, table in (
-        (HEADLINE_TABLE, headline_table(summary.summary(content))),
+        (HEADLINE_TABLE, coloured(headline_table(summary.summary(content)), content)),
         (SPECTRA_TABLE, spectra_table(content)),
         (ROC_AUC_TABLE, curves.table(content)),
         (ROBUSTNESS_TABLE, ranking.gains_table(content)),
-        (RANKING_TABLE, ranking.table()),
+        (RANKING_TABLE, coloured(ranking.table(), content)),
     ):
         store.write_table(path, table)
     print(f"figures: {len(drawn)} pictures in {paths.FIGURES}/")

@@ -37,7 +37,7 @@ def panels(content, **shared):
     for column, encoder in enumerate(selected.encoders):
         colour, _ = style.encoder_look(encoder, content["encoders"])
         axes[0, column].annotate(encoder, (0.5, 1), (0, 17), xycoords="axes fraction", textcoords="offset points",
-                                 ha="center", color=style.shade(colour, -0.2), weight="bold", size=9)  # fmt: skip
+                                 ha="center", color=style.word(colour), weight="bold", size=9)  # fmt: skip
     places = itertools.product(range(columns), range(rows))
     return made, {pair: axes[row, column] for pair, (column, row) in zip(results.pairs(content), places, strict=True)}
 

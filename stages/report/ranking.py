@@ -16,7 +16,7 @@ import textwrap
 import numpy as np
 
 from stages import params, paths
-from stages.report import methods, panels, results, style
+from stages.report import methods, panels, results, style, summary
 
 # name, unit of a slope
 MEASURES = {
@@ -107,13 +107,14 @@ def _gain(axes, section, height, colour, marker, limits, alpha):
         edge = limits[0] if left else limits[1]
         axes.plot([edge], [height], "<" if left else ">", clip_on=False, zorder=5,
                   markerfacecolor=colour if filled else "white", **look_)  # fmt: skip
-        axes.annotate(f"{area:+.2f}".replace("-", panels.MINUS), (edge, height), (5 if left else -5, 0), color=colour,
-                      textcoords="offset points", ha="left" if left else "right", va="center", fontsize=6)  # fmt: skip
+        axes.annotate(f"{area:+.2f}".replace("-", panels.MINUS), (edge, height), (5 if left else -5, 0),
+                      textcoords="offset points", color=style.word(colour), ha="left" if left else "right",
+                      va="center", fontsize=6)  # fmt: skip
         return
     if section.get("area_low") is not None:
         ends = np.clip([section["area_low"], section["area_high"]], *limits)
         axes.hlines(height, *ends, color=colour, linewidth=1.1)
-    axes.plot([area], [height], marker, markerfacecolor=colour if filled else "white", **look_)
+    axes.plot([area], [height], marker, markerfacecolor=colour if filled else "white", clip_on=False, **look_)
 
 
 def _gain_legend(made, content, encoders, alpha):
@@ -175,8 +176,8 @@ def _slopes(axes, numbers, content, label, *, key="slope"):
         if of["rank"] is None:
             labels.append(encoder)
             reason = textwrap.fill(of["problem"], 26, max_lines=2, placeholder=" ...")
-            axes.text(0.5, place, reason, transform=axes.get_yaxis_transform(), color=colour, fontsize=6.5,
-                      ha="center", va="center")  # fmt: skip
+            axes.text(0.5, place, reason, transform=axes.get_yaxis_transform(), color=style.word(colour),
+                      fontsize=6.5, ha="center", va="center")  # fmt: skip
             continue
         labels.append(f"{of['rank']:.3g}. {encoder}" if key == "slope" else encoder)
         if of[f"{key}_low"] is not None:
@@ -233,24 +234,29 @@ def _ranking_legend(axes, content, encoders):
 
 
 def gains_table(content):
-    """What each method gains, trained on originals: encoder, perturbation, method, area, low, high, p_holm."""
+    """What each method gains, trained on originals: encoder, perturbation, method, area, low, high, p_holm, significant
+    (yes, no, empty where there is no test)."""
     import pandas as pd
 
+    alpha = 1 - params.build(params.Robustness, content.get("robustness"), "robustness").confidence
     rows = []
     for encoder, perturbation in results.pairs(content):
         for method, of in results.metrics("robustness", encoder, perturbation)["methods"].items():
             section = of["forward"] or {}
+            p = section.get("p_holm")
             rows.append({
                 "encoder": encoder, "perturbation": perturbation, "method": method, "area": section.get("area"),
-                "low": section.get("area_low"), "high": section.get("area_high"), "p_holm": section.get("p_holm"),
+                "low": section.get("area_low"), "high": section.get("area_high"), "p_holm": p,
+                "significant": "" if p is None else "yes" if p < alpha else "no",
             })  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def table():
-    """The ranking in the measure of the headline: perturbation, encoder, slope, low, high, rank."""
+    """The ranking in the measure of the headline: perturbation, encoder, slope, low, high, rank, rank_low, rank_high,
+    first, per (what a slope is the loss per)."""
     measure = results.comparison()["severity"]
     whole = results.table(paths.COMPARISON_PLOTS / "ranking.csv")
     names = {"slope_low": "low", "slope_high": "high"}
     columns = ["perturbation", "encoder", "slope", "low", "high", "rank", "rank_low", "rank_high", "first"]
-    return whole[whole["measure"] == measure].rename(columns=names)[columns]
+    return whole[whole["measure"] == measure].rename(columns=names)[columns].assign(per=f"per {summary.UNITS[measure]}")

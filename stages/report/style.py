@@ -15,6 +15,7 @@ from stages import paths, store
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933",
            "#AA4499")  # fmt: skip
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+_ON_DARK = {"#000000": "#E6E6E6", "#882255": "#C4709A"}
 INK, MUTED, FAINT = "#222222", "#767676", "#D9D9D9"
 
 _STYLE = {
@@ -56,6 +57,16 @@ def shade(colour, amount):
 
     target = 1.0 if amount > 0 else 0.0
     return tuple(channel + abs(amount) * (target - channel) for channel in to_rgb(colour))
+
+
+def word(colour):
+    """The tone in which words are written that stand for a thing of this colour: dark enough to read on white."""
+    return shade(colour, -0.35)
+
+
+def on_dark(colour):
+    """What a colour of the palette is on dark paper: itself, unless it is too dark to be seen there."""
+    return _ON_DARK.get(colour.upper(), colour)
 
 
 @contextlib.contextmanager

@@ -124,7 +124,7 @@ _REMOVAL_READING = (
     "The best of several is best by luck, too: mind its p. Ceiling: linear classifiers trained on every value.",
 )
 _UNBROKEN = "\N{NO-BREAK SPACE}"  # an encoder and its numbers stay on one line
-_UNITS = {
+UNITS = {
     "lsd_db": "dB of log-spectral distance", "loudness_lu": "LU of loudness difference",
     "snr_db": "unit of noise-to-signal amplitude ratio",
 }  # fmt: skip
@@ -190,7 +190,7 @@ def _ranking(comparison):
     """The encoders of every perturbation in order."""
     of_measure = comparison["measures"][comparison["severity"]]
     lines = [
-        f"Drop of AUC per {_UNITS[comparison['severity']]}, least first (%: how often first over resampled recordings):"
+        f"Drop of AUC per {UNITS[comparison['severity']]}, least first (%: how often first over resampled recordings):"
     ]
     longest = max(map(len, of_measure))
     for perturbation, of in of_measure.items():

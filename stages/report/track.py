@@ -1,4 +1,4 @@
-"""Stage ``track``: shows in MLflow what the files say. The only module that knows MLflow.
+"""Stage ``track``: shows in MLflow what the files say, and stamps the report. The only module that knows MLflow.
 
 Conventions
 -----------
@@ -36,7 +36,7 @@ from urllib.parse import quote
 
 from stages import paths
 from stages.errors import UserError, command
-from stages.report import experiments, origin, records, results
+from stages.report import experiments, origin, records, results, stamp
 from stages.store import replacing
 
 EXPERIMENT = "earshift"
@@ -406,6 +406,7 @@ def main(arguments=()):
     parser = argparse.ArgumentParser(prog="python -m stages.report.track", description=main.__doc__)
     parser.add_argument("--all-experiments", action="store_true", help="and with every DVC experiment")
     everything = parser.parse_args(arguments).all_experiments
+    stamp.main()
     where = store()
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or origin.commit()
     _show(where, os.environ.get("DVC_EXP_NAME", ""), commit)

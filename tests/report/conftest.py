@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for results_on_disk, however pytest imports these modules
+from page_on_disk import write_page_inputs  # noqa: E402
 from results_on_disk import write_results  # noqa: E402
 
 from stages.report import results, style  # noqa: E402
@@ -21,6 +22,13 @@ def world(tmp_path, monkeypatch):
     write_results(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def inputs(world):
+    """The same folder with all that the report page reads."""
+    write_page_inputs(world)
+    return world
 
 
 @pytest.fixture

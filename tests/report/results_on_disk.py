@@ -57,6 +57,7 @@ robustness:
   confidence: 0.95
 comparison: {{severity: lsd_db, confidence: 0.95}}
 figures: {{instrument: cello}}
+report: {{clips: 2, players: null}}
 compute: {{workers: 1, scheduler: null, device: auto, chunk: 16, gpu_batch: 1}}
 """
 

@@ -163,7 +163,7 @@ def test_an_encoder_without_numbers_is_listed(content, world):
 
 def test_tables_for_dvc_plots(content, world):
     gains = ranking.gains_table(content)
-    assert list(gains) == ["encoder", "perturbation", "method", "area", "low", "high", "p_holm"]
+    assert list(gains) == ["encoder", "perturbation", "method", "area", "low", "high", "p_holm", "significant"]
     assert len(gains) == 4 * len(AREAS)
     leace = gains[(gains["encoder"] == "musicnn") & (gains["method"] == "leace")].iloc[0]
     assert leace[["area", "low", "high", "p_holm"]].tolist() == [0.015625, 0.01171875, 0.01953125, 0.02]

@@ -1,0 +1,310 @@
+"""What was asked, what was done, and what came out, in sentences made from the numbers.
+
+Conventions
+-----------
+A pair is an encoder under a perturbation. Nothing is claimed that an interval or a null does not carry: a direction
+*holds* where held-out R2 lies above the 95th percentile of its null, and *surely* where its whole interval does; a cost
+is one whose interval lies above 0; a removal helps where its gain is significant after Holm's correction. Sentences
+about numbers that are missing say so. Plain text, to be escaped.
+"""
+
+from dataclasses import dataclass
+
+from stages import params
+from stages.report import methods, ranking, wording
+from stages.report.wording import auc, listed, r2, with_interval
+
+QUESTION = "How far does an embedding move when the ear hardly notices?"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that came out: what it is about, the sentence that says it, and what belongs to it."""
+
+    title: str
+    text: str
+    more: str = ""
+
+
+def done(g):
+    """What was done, in three sentences.
+
+    Parameters
+    ----------
+    g : stages.report.gathered.Gathered
+
+    Returns
+    -------
+    list of str
+    """
+    used = g.clips[g.clips.valid]
+    labels = len(set(used.label) - {""})
+    grids = listed(f"{p} ({len(g.values(p))} values, {_range(g, p)})" for p in g.perturbations)
+    vectors = listed(
+        f"{e} ({wording.counted(g.about[e]['dim'], 'number')} per clip)" if i == 0 else f"{e} ({g.about[e]['dim']:,})"
+        for i, e in enumerate(g.encoders)
+    )
+    asked = ["whether one direction orders the strengths, also for recordings that it was not fitted on",
+             "how many directions the clips need together", "how far their paths go and how straight"]  # fmt: skip
+    if has_roc_auc(g):
+        asked += ["what the movement costs a classifier of the labels", "whether taking it out helps"]
+    return [
+        f"{wording.counted(len(used), 'clip')} from {wording.counted(used.group.nunique(), 'recording')} of the corpus "
+        f"{g.content['corpus']['name']} ({wording.counted(labels, 'label') if labels else 'no labels'}) were "
+        f"deformed in graded steps: {grids}.",
+        f"Every version became a vector of each encoder, {vectors}, so that a clip leaves a path of vectors along "
+        "every grid.",
+        f"Of these paths it was asked {listed(asked)}.",
+    ]
+
+
+def findings(g):
+    """What came out.
+
+    Parameters
+    ----------
+    g : stages.report.gathered.Gathered
+
+    Returns
+    -------
+    list of Finding
+    """
+    made = [_distance(g), _direction(g), _dimensions(g), *_costs(g)]
+    return [finding for finding in made if finding is not None]
+
+
+def has_roc_auc(g):
+    """Whether there are classifiers at all."""
+    return any("roc_auc" in g.numbers[e][p] for e, p in g.pairs)
+
+
+def holds(numbers):
+    """Whether a direction holds for unseen recordings, and whether it does so surely; None where that is not known.
+
+    Parameters
+    ----------
+    numbers : dict, headline numbers of one pair
+
+    Returns
+    -------
+    bool or None, bool or None
+    """
+    null = numbers.get("null_r2_p95")
+    above = [None if null is None or name not in numbers else numbers[name] > null
+             for name in ("heldout_r2", "heldout_r2_low")]  # fmt: skip
+    return above[0], above[1]
+
+
+def _distance(g):
+    far = {pair: g.farthest(*pair) for pair in g.pairs}
+    far = {pair: found for pair, found in far.items() if found[0] is not None}
+    if not far:
+        return Finding("How far it moves", "There are no distances: there are too few original clips to compare with.")
+
+    def place(pair):
+        value, distance = far[pair]
+        return f"{r2(distance)} ({_pair(pair)}, {wording.with_unit(value, g.unit(pair[1]))})"
+
+    most, least = max(far, key=lambda pair: far[pair][1]), min(far, key=lambda pair: far[pair][1])
+    ends = place(most) if most == least else f"between {place(least)} and {place(most)}"
+    return Finding("How far it moves", "At the value that moves it most, an embedding ends up "
+                   f"{ends} times as far from its original as two clips of the corpus lie apart.")  # fmt: skip
+
+
+def _direction(g):
+    known = {pair: g.numbers[pair[0]][pair[1]] for pair in g.pairs if "heldout_r2" in g.numbers[pair[0]][pair[1]]}
+    title = "Along one direction?"
+    if not known:
+        return Finding(title, "There is no held-out R²: nothing moves, or there are no recordings to hold out.")
+    holding = [pair for pair, n in known.items() if holds(n)[0]]
+    sure = [pair for pair in holding if holds(known[pair])[1]]
+    text = [f"Recordings that the direction was not fitted on follow it in {_of(holding, g.pairs)}: held-out R² lies "
+            "above the 95th percentile of its null"
+            + (f", in {len(sure)} of them with its whole interval." if len(holding) > 1 else ".")]  # fmt: skip
+    if len(known) > 1:
+        best, worst = max(known, key=lambda p: known[p]["heldout_r2"]), min(known, key=lambda p: known[p]["heldout_r2"])
+        low = known[best].get("heldout_r2_low")
+        rivals = [pair for pair, n in known.items() if pair != best and low is not None
+                  and n.get("heldout_r2_high", n["heldout_r2"]) >= low]  # fmt: skip
+        text.append(f"Most of all {_pair(best)}, {_heldout(known[best])}"
+                    + (f", though {_intervals(rivals)} with it" if rivals else "")
+                    + f"; least {_pair(worst)}, {_heldout(known[worst])}.")  # fmt: skip
+    else:
+        (pair,) = known
+        text.append(f"It is {_heldout(known[pair])} ({_pair(pair)}).")
+    failing = [pair for pair, n in known.items() if holds(n)[0] is False]
+    if failing:
+        text.append(f"No better than shuffled strengths: {_some(failing)}.")
+    if len(known) < len(g.pairs):
+        text.append(f"Without a number: {_some([pair for pair in g.pairs if pair not in known])}.")
+    return Finding(title, text[0], " ".join(text[1:]))
+
+
+def _dimensions(g):
+    known = {pair: g.numbers[pair[0]][pair[1]] for pair in g.pairs if "effective_rank" in g.numbers[pair[0]][pair[1]]}
+    if not known:
+        return None
+
+    def place(pair):
+        n = known[pair]
+        count = g.metrics["svd"][pair]["overall"]["directions"]
+        rank = with_interval(n["effective_rank"], n.get("effective_rank_low"), n.get("effective_rank_high"),
+                             wording.rank)  # fmt: skip
+        return f"{rank} of {count} ({_pair(pair)})"
+
+    few, many = (choose(known, key=lambda pair: known[pair]["effective_rank"]) for choose in (min, max))
+    span = f"{place(few)}" if few == many else f"from {place(few)} to {place(many)}"
+    below = [pair for pair, n in known.items()
+             if n.get("effective_rank_high", float("inf")) < n.get("null_effective_rank", float("-inf"))]  # fmt: skip
+    elsewhere = "; elsewhere the directions have no more in common than those of shuffled strengths"
+    return Finding(
+        "In how many dimensions?",
+        f"The clips' own directions have an effective rank {span}.",
+        f"It lies below that of shuffled strengths, with its whole interval, in {_of(below, g.pairs)}"
+        + ("." if len(below) == len(g.pairs) else f"{elsewhere}."),
+    )
+
+
+def _costs(g):
+    """Findings on classifiers, or one that says why there are none."""
+    if not has_roc_auc(g):
+        none = g.metrics["robustness"][g.pairs[0]]["methods"].get("none") or {}
+        why = none.get("problem") or "none could be trained"
+        if not any(g.clips.label):
+            why = "the corpus has no labels"
+        return [Finding("What it costs", f"There are no classifiers here: {why}.")]
+    return [_cost(g), _least(g), _removal(g)]
+
+
+def _cost(g):
+    known = {pair: g.numbers[pair[0]][pair[1]] for pair in g.pairs if "mean_drop" in g.numbers[pair[0]][pair[1]]}
+    if not known:
+        return None
+    most = max(known, key=lambda pair: known[pair]["mean_drop"])
+    n = known[most]
+    text = [f"Classifiers trained on originals lose most for {_pair(most)}: {_auc(n, 'mean_drop')} of a ROC AUC of "
+            f"{auc(n.get('roc_auc'))}, on average over the grid"
+            + (f", and {_auc(n, 'worst_drop')} at {wording.with_unit(n['worst_value'], g.unit(most[1]))}"
+               if "worst_value" in n else "") + "."]  # fmt: skip
+    paying = [pair for pair, of in known.items() if of.get("mean_drop_low", 0) > 0]
+    text.append(f"The interval of the mean drop lies above 0 in {_of(paying, g.pairs)}"
+                + (f" ({_some(paying)})" if 0 < len(paying) <= 4 else "")
+                + ("" if len(paying) == len(g.pairs) else "; elsewhere these recordings show no cost over the grid")
+                + ".")  # fmt: skip
+    dear = [pair for pair, of in known.items() if of.get("worst_drop_low", 0) > 0]
+    text.append(f"That of the drop at the worst value does in {_of(dear, g.pairs)}.")
+    return Finding("What it costs", text[0], " ".join(text[1:]))
+
+
+def _least(g):
+    title = "Who loses least?"
+    overall = g.comparison["measures"][g.comparison["severity"]]["overall"]
+    ranked = sorted((e for e in overall if overall[e]["rank"] is not None), key=lambda e: overall[e]["rank"])
+    if len(ranked) < 2:
+        return None
+    first, second = ranked[:2]
+    others = listed(f"{e} ({_ranks(overall[e])})" for e in ranked[1:])
+    text = [f"Per unit of {ranking.MEASURES[g.comparison['severity']][0]}, {first} loses least: its mean rank over the "
+            f"perturbations is {_ranks(overall[first])}, before {others}."]  # fmt: skip
+    share = overall[first].get("first")
+    if share is not None:
+        open_ = _overlap(overall[first], overall[second])
+        text.append(f"Over resampled recordings it comes first in {wording.per_cent(share)} of the draws"
+                    + (": the order is not settled." if open_ else "."))  # fmt: skip
+    level = {e: next((g.numbers[e][p]["roc_auc"] for p in g.perturbations if "roc_auc" in g.numbers[e][p]), None)
+             for e in ranked}  # fmt: skip
+    if all(wording.known(v) for v in level.values()):
+        if level[first] == min(level.values()):
+            text.append(f"It also has the least to lose, a ROC AUC of {auc(level[first])} on originals against up to "
+                        f"{auc(max(level.values()))}.")  # fmt: skip
+        else:
+            text.append(f"On originals it has a ROC AUC of {auc(level[first])}.")
+    return Finding(title, text[0], " ".join(text[1:]))
+
+
+def _removal(g):
+    alpha = 1 - params.build(params.Robustness, g.content.get("robustness"), "robustness").confidence
+    gains, tested, ceiling = [], 0, []
+    for pair in g.pairs:
+        forward = {name: of["forward"] or {} for name, of in g.metrics["robustness"][pair]["methods"].items()}
+        top = forward.pop(methods.CEILING, {})
+        if (top.get("area_low") or 0) > 0:
+            ceiling.append((top["area"], pair, _gain(top)))
+        known = {name: of for name, of in forward.items() if of.get("p_holm") is not None}
+        tested += bool(known)
+        gains += [(of["area"], pair, f"{methods.look(name)[1]} {_gain(of)}")
+                  for name, of in known.items() if of["p_holm"] < alpha and of["area"] > 0]  # fmt: skip
+    if not tested:
+        return None
+    if gains:
+        best = ", ".join(f"{what} ({_pair(pair)})" for _, pair, what in sorted(gains, reverse=True)[:3])
+        text = [f"Removing directions gains ROC AUC significantly in {_of({pair for _, pair, _ in gains}, g.pairs)}; "
+                f"most: {best}."]  # fmt: skip
+    else:
+        text = [f"No way of removing directions gains ROC AUC significantly (p < {alpha:.2g} after Holm's correction) "
+                "in any pair."]  # fmt: skip
+    if methods.CEILING in methods.selected(g.content):
+        shown = "; ".join(f"{_pair(pair)} {what}" for _, pair, what in sorted(ceiling, reverse=True)[:3])
+        text.append("Training on all values, which is no removal, gains, with its whole interval, in "
+                    f"{_of(ceiling, g.pairs)}" + (f" ({shown})." if ceiling else "."))  # fmt: skip
+    return Finding("Does taking it out help?", text[0], " ".join(text[1:]))
+
+
+# ---------------------------------------------------------------------------------------------------------- small parts
+
+
+def _range(g, perturbation):
+    first, last = g.values(perturbation)[0], g.values(perturbation)[-1]
+    unit = g.unit(perturbation)
+    if " " in unit:
+        return f"{unit} {wording.value(first)} to {wording.value(last)}"
+    return f"{wording.value(first)} to {wording.with_unit(last, unit)}"
+
+
+def _pair(pair):
+    return f"{pair[0]} under {pair[1]}"
+
+
+def _some(pairs):
+    """Pairs by name, or how many there are where they are many."""
+    pairs = list(pairs)
+    return listed(map(_pair, pairs)) if len(pairs) <= 4 else f"{len(pairs)} other pairs"
+
+
+def _intervals(pairs):
+    return f"the interval{'' if len(pairs) == 1 else 's'} of {_some(pairs)} overlap{'s' if len(pairs) == 1 else ''}"
+
+
+def _of(some, all_pairs):
+    """How many of the pairs, in words."""
+    total = len(all_pairs)
+    if total == 1:
+        return "the one pair that there is" if some else "no pair"
+    if len(some) == total:
+        return "both pairs" if total == 2 else f"all {total} pairs"
+    return f"{len(some) or 'none'} of the {total} pairs"
+
+
+def _heldout(n):
+    shown = with_interval(n["heldout_r2"], n.get("heldout_r2_low"), n.get("heldout_r2_high"), r2)
+    return f"{shown} (null {r2(n.get('null_r2_p95'))})"
+
+
+def _auc(n, name):
+    return with_interval(n.get(name), n.get(f"{name}_low"), n.get(f"{name}_high"), auc)
+
+
+def _gain(section):
+    return with_interval(section["area"], section.get("area_low"), section.get("area_high"),
+                         lambda number: auc(number, sign=True))  # fmt: skip
+
+
+def _ranks(of):
+    return with_interval(of["rank"], of.get("rank_low"), of.get("rank_high"), r2)
+
+
+def _overlap(one, other):
+    """Whether two intervals of ranks overlap, or cannot be told apart."""
+    if not wording.known(one.get("rank_high")) or not wording.known(other.get("rank_low")):
+        return True
+    return one["rank_high"] >= other["rank_low"]

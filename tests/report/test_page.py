@@ -1,0 +1,208 @@
+"""The page as a whole: self-contained, complete, accessible in its structure, and safe whatever the results say."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from page_on_disk import HEARD, SOUND, change, write_excerpts, write_page_inputs
+from results_on_disk import write_comparison, write_params, write_results
+from test_answers import without_classifiers
+
+from stages.report import page, pictures, results, summary, wording
+
+VOID = {"meta", "link", "img", "br", "col", "input"}
+EVIL = '<script>alert("x")</script>'
+
+
+class Document(HTMLParser):
+    """Every element with its attributes, the text in it, and the errors of nesting."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.faults = [], [], []
+        self.feed(text)
+        self.faults += [f"<{name}> is never closed" for name, _, _ in self.open]
+
+    def handle_starttag(self, tag, attributes):
+        element = (tag, dict(attributes), [])
+        self.elements.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open[-1][0] != tag:
+            self.faults.append(f"</{tag}> at {self.getpos()}")
+        else:
+            self.open.pop()
+
+    def handle_data(self, data):
+        for _, _, text in self.open:
+            text.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes, _ in self.elements if name == tag]
+
+    def texts(self, tag):
+        return [" ".join("".join(text).split()) for name, _, text in self.elements if name == tag]
+
+
+def made(**options):
+    return page.page(results.document(), **options)[0]
+
+
+def test_nothing_is_loaded(inputs):
+    document = Document(made())
+    assert document.faults == []
+    loads = [a[name] for _, a, _ in document.elements for name in ("src", "srcset", "data", "poster") if name in a]
+    loads += [a["href"] for a in document.all("link")]
+    assert loads and all(address.startswith("data:") for address in loads)
+    assert not re.search(r"url\(|@import|https?://", re.sub(r'"data:[^"]*"', "", made()))
+    (policy,) = (a["content"] for a in document.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none';") and "http" not in policy
+
+
+def test_the_script_is_the_one_that_the_policy_allows(inputs):
+    html = made()
+    (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    known = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert any(f"script-src 'sha256-{known}'" in a.get("content", "") for a in Document(html).all("meta"))
+
+
+def test_every_picture_is_shown_once(inputs):
+    images = Document(made()).all("img")
+    assert len(images) == len(pictures.names()) == 15
+    assert len({image["alt"] for image in images}) >= 13 and all(len(image["alt"]) > 60 for image in images)
+    Path("plots/figures/new_one.svg").write_text(Path("plots/figures/gains.svg").read_text())
+    assert "Picture: new one." in {image["alt"] for image in Document(made()).all("img")}
+
+
+def test_every_sound_can_be_played_and_says_what_it_is(inputs):
+    players = Document(made()).all("audio")
+    assert len(players) == len(HEARD) * (1 + 2 * 3)  # the original, and three strengths of two perturbations
+    assert all(p["src"] == f"data:audio/mpeg;base64,{SOUND}" and "controls" in p for p in players)
+    assert all(p["preload"] == "none" for p in players)
+    assert len({p["aria-label"] for p in players}) == len(players)
+    assert players[1]["aria-label"].replace("\xa0", " ") == "cello0: gain, −40 dB"
+
+
+def test_what_embeddings_did_stands_beside_the_sounds(inputs):
+    html = made()
+    assert html.count('<span class="number">1.50</span>') == len(HEARD) * 2 * 2
+    assert "inline-size: 75%" in html  # 1.5 of 2, where bars end
+
+
+def test_numbers_of_the_summary(inputs):
+    text = " ".join(Document(made()).texts("main"))
+    for of_encoder in summary.summary(results.document()).values():
+        for n in of_encoder.values():
+            for name, how in (("heldout_r2", wording.r2), ("mean_drop", wording.auc), ("worst_drop", wording.auc)):
+                assert wording.with_interval(n[name], n[f"{name}_low"], n[f"{name}_high"], how).split()[0] in text
+
+
+def test_structure_that_screen_readers_need(inputs):
+    document = Document(made())
+    levels = [int(tag[1]) for tag, _, _ in document.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    ids = [a["id"] for _, a, _ in document.elements if "id" in a]
+    assert len(set(ids)) == len(ids)
+    targets = [a["href"][1:] for a in document.all("a") if a["href"].startswith("#")]
+    targets += [a["aria-labelledby"] for _, a, _ in document.elements if "aria-labelledby" in a]
+    assert set(targets) <= set(ids) and "content" in targets
+    assert document.all("html")[0]["lang"] == "en" and len(document.all("main")) == 1
+    assert all(a.get("scope") in ("col", "row", "colgroup", "rowgroup") for a in document.all("th"))
+    assert len(document.all("caption")) == len(document.all("table")) > 5
+    regions = [a for a in document.all("div") if a.get("class") == "scroll"]
+    assert all(a["tabindex"] == "0" and ("aria-label" in a or "aria-labelledby" in a) for a in regions)
+
+
+def test_the_same_bytes_twice_whatever_the_day(inputs):
+    page.main()
+    first = Path("report/page.html").read_bytes()
+    Path("report/page.html").unlink()
+    page.main()
+    assert Path("report/page.html").read_bytes() == first
+    assert not re.search(rb"20(2[6-9]|3\d)-\d\d-\d\d", first)
+
+
+def test_hostile_names_stay_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_results(tmp_path, ("mfcc",), ("gain",))
+    write_page_inputs(tmp_path, ("mfcc",), ("gain",), label=lambda name: f'{name}"{EVIL}')
+    change(tmp_path / "metrics/cca/mfcc/gain.json", ("notes", [EVIL]))
+    (tmp_path / "data/corpus/LICENCE.txt").write_text(EVIL)
+    text = (tmp_path / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("general_midi", "<b>x</b>"))
+    text = (tmp_path / "data/excerpts/gain.json").read_text()
+    (tmp_path / "data/excerpts/gain.json").write_text(text.replace("c291bmQ", 'c" onplay="alert(1)'))
+    html = made()
+    document = Document(html)
+    assert len(document.all("script")) == 1 and "<b>" not in html and EVIL not in html
+    assert EVIL in " ".join(document.texts("main"))
+    assert not [a for _, a, _ in document.elements if any(name.startswith("on") for name in a)]
+
+
+def test_a_hostile_name_of_an_encoder(tmp_path, monkeypatch):
+    """Folders cannot have every name, so only what text does is tried here."""
+    monkeypatch.chdir(tmp_path)
+    evil = '<img src=x onerror="alert(1)">'
+    write_results(tmp_path, ("mfcc",), ("gain",))
+    write_page_inputs(tmp_path, ("mfcc",), ("gain",))
+    for folder in ("metrics/*", "plots/*", "data/embeddings", "data/weights"):
+        for path in tmp_path.glob(f"{folder}/mfcc"):
+            path.rename(path.with_name(evil))
+    for path in (tmp_path / "params.yaml", tmp_path / "metrics/comparison.json"):
+        text = path.read_text()
+        path.write_text(text.replace("mfcc", f"'{evil}'" if path.suffix == ".yaml" else evil.replace('"', '\\"')))
+    for path in tmp_path.glob("plots/figures/*_mfcc.*"):
+        path.unlink()
+    document = Document(made())
+    assert not [a for a in document.all("img") if a.get("src") == "x"] and document.faults == []
+    assert evil in " ".join(document.texts("main")) and evil in document.texts("title")[0]
+
+
+def test_a_corpus_that_may_not_be_passed_on_has_no_players_and_says_why(inputs):
+    for perturbation in ("gain", "reverb"):
+        write_excerpts(inputs, perturbation, "the licence of the corpus forbids passing its audio on")
+    document = Document(made())
+    assert document.all("audio") == []
+    assert "nothing to hear here: the licence of the corpus forbids" in " ".join(document.texts("main"))
+
+
+def test_no_labels_one_encoder_missing_numbers(inputs):
+    write_page_inputs(inputs, label=lambda name: "")
+    write_params(inputs, ("mfcc",), ("gain",))
+    without_classifiers(inputs, "mfcc", "gain", "the corpus has no labels")
+    change(inputs / "metrics/cca/mfcc/gain.json", *(("global", name, None) for name in ("heldout", "null_p95")))
+    change(inputs / "metrics/svd/mfcc/gain.json", ("overall", "effective_rank", None))
+    change(inputs / "metrics/trajectories/mfcc/gain.json", ("distance_between_originals", None))
+    write_comparison(inputs)
+    for path in inputs.glob("plots/figures/*_musicnn.*"):
+        path.unlink()
+    document = Document(made())
+    text = " ".join(document.texts("main"))
+    assert document.faults == [] and "There are no classifiers here: the corpus has no labels." in text
+    assert "nan" not in text.lower().split() and "None" not in text
+    assert "musicnn" not in text.partition("Provenance")[0]
+
+
+def test_too_large_a_page_does_without_sounds_and_says_so(inputs):
+    whole = len(made().encode())
+    html, warning = page.page(results.document(), largest=whole - 1)
+    assert "has none" in warning and "<audio" not in html and warning.partition(",")[0] in html
+    assert "data:image/png" not in html
+    html, warning = page.page(results.document(), largest=10_000)
+    assert "in pixels" in warning and "<audio" not in html and html.count("data:image/png") == 15
+
+
+@pytest.mark.parametrize(
+    "name", ["data/excerpts/gain.json", "data/corpus/clips.csv", "data/embeddings/mfcc/original.h5"]
+)
+def test_what_is_missing_is_named(inputs, name):
+    Path(name).unlink()
+    with pytest.raises(SystemExit) as stop:
+        page.main()
+    assert name in str(stop.value)
