@@ -94,7 +94,7 @@ def table(content):
         [*_block(_COST, [(*pair, *_cost(n)) for pair, n in numbers.items()]), "", *_COST_READING],
         [*_block(_REMOVAL, [(*pair, *_removal(n)) for pair, n in numbers.items()]), "", *_REMOVAL_READING],
         _ranking(results.comparison()),
-        [f"Plots: {paths.FIGURES}/   Numbers: {paths.SUMMARY}   Compare runs in MLflow: make ui"],
+        [f"Report: {paths.INDEX}   Plots: {paths.FIGURES}/   Numbers: {paths.SUMMARY}   MLflow: make ui"],
     ]
     return "\n\n".join("\n".join(block) for block in blocks)
 

@@ -1,0 +1,81 @@
+"""A sweep as a team runs it: queued, run by two workers; a row and a parent run each, and the same again."""
+
+import csv
+import io
+import sys
+
+import pytest
+from clones import small_run
+
+SWEEP = ["-S", "svd.energy=0.7,0.8,0.9", "-S", "run.encoders=[mfcc],[yamnet]",
+         "-S", "robustness.methods=[none,samplewise_cca_svd]"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A clone in which six experiments were run by two workers; what the queue printed is in ``log``."""
+    clone = small_run(tmp_path_factory)
+    clone.dvc("exp", "run", "--queue", *SWEEP)
+    clone.log = clone(sys.executable, "-m", "stages.queue", "--jobs", "2")
+    return clone
+
+
+def rows(clone):
+    """Rows of ``dvc exp show`` that are experiments."""
+    shown = csv.DictReader(io.StringIO(clone("dvc", "exp", "show", "--csv")))
+    return [row for row in shown if row["rev"] not in ("", "workspace") and row["typ"].startswith("branch")]
+
+
+def in_mlflow(clone):
+    """Children's metrics by name of the parent."""
+    found = {}
+    for parent in clone.parents():
+        ((name,),) = clone.mlflow("select name from runs where run_uuid = ?", parent)
+        assert name not in found, f"{name} is there twice"
+        found[name] = clone.children(parent)
+    return found
+
+
+def test_six_rows_with_a_headline(swept):
+    assert "all 6 done" in swept.log
+    found = rows(swept)
+    assert len(found) == 6
+    selections = {(row["run.encoders"], row["svd.energy"]) for row in found}
+    assert selections == {(e, s) for e in ("['mfcc']", "['yamnet']") for s in ("0.7", "0.8", "0.9")}
+    headline = ["heldout_r2", "null_r2_p95", "effective_rank", "straightness", "roc_auc", "mean_drop", "best_gain",
+                "svd_gain"]  # fmt: skip
+    assert all(row[name] != "" for row in found for name in headline)
+    metrics = [name for name in found[0] if name.startswith("metrics/") or name in headline]
+    assert metrics == headline, "a handful, not hundreds"
+
+
+def test_six_parents_and_their_children_whatever_is_run_again(swept):
+    before = in_mlflow(swept)
+    names = {row["Experiment"] for row in rows(swept)}
+    assert len(names) == 6 and names < set(before)
+    for name in names:
+        children = {child.split(" / ")[0] for child in before[name]}
+        assert len(before[name]) == 2 and len(children) == 1
+    runs = swept.mlflow("select run_uuid, lifecycle_stage, status from runs order by run_uuid")
+    for _ in range(3):
+        swept(sys.executable, "-m", "stages.report.track", "--all-experiments")
+    assert swept.mlflow("select run_uuid, lifecycle_stage, status from runs order by run_uuid") == runs
+
+
+def test_a_lost_store_is_made_again_for_every_experiment(swept):
+    before = in_mlflow(swept)
+    (swept.root / "mlflow.db").unlink()
+    swept(sys.executable, "-m", "stages.report.track", "--all-experiments")
+    after = in_mlflow(swept)
+    (state,) = set(after) - {row["Experiment"] for row in rows(swept)}
+    assert {name: of for name, of in before.items() if name in after} == after
+    assert len(after) == 7 and len(after[state]) == 4
+
+
+def test_two_experiments_compare_in_a_few_lines(swept):
+    one, two = sorted(row["Experiment"] for row in rows(swept))[:2]
+    shown = swept.dvc("exp", "diff", one, two)
+    assert len(shown.splitlines()) < 30 and ("run.encoders" in shown or "svd.energy" in shown)
+    swept.dvc("plots", "diff", one, two, "-o", "compared")
+    page = (swept.root / "compared/index.html").read_text()
+    assert page.count("vega-lite/v5.json") == 5 and one in page and two in page
