@@ -36,7 +36,7 @@ def main():
             audio = np.random.default_rng(0).normal(0, 3000, (CLIPS, 2, RATE * SECONDS)).astype(np.int16)
             _write_inputs(audio)
             document["fidelity"] = "paper"
-            document["perturb"]["severity_clips"] = 1
+            document["perturb"].update(severity_clips=1, keep_audio=True)
             for name, values in VALUES.items():
                 document["perturbations"][name]["grid"] = list(values)
                 loop = _timed(lambda name=name, values=values: [_published_loop(name, v) for v in values])
@@ -48,6 +48,7 @@ def main():
                         f"{loop / _timed(lambda s=settings, n=name: perturb(s, n)):.2f} x ({workers} workers)"
                     )
                     shutil.rmtree(paths.perturbed(name))
+                    shutil.rmtree(paths.AUDIO / name)
                 rate = len(values) * CLIPS / loop
                 print(f"effects: {name}: published loop {rate:.0f} clips/s; the stage is {', '.join(ratios)}")
         finally:

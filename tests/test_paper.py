@@ -77,8 +77,12 @@ def test_all_encoders_moved_under_all_effects(paper):
         assert paper.json(f"data/weights/{encoder}/weights.json")["official"] is False
 
 
-def test_effected_audio_of_irmas_is_not_kept(paper):
-    assert list(paper.root.glob("data/perturbed/*/*.json")) and not list(paper.root.glob("data/perturbed/*/*.h5"))
+def test_no_audio_of_irmas_is_kept_for_others(paper):
+    assert list(paper.root.glob("data/perturbed/*/*.json")) and not list(paper.root.glob("data/audio/*/*-*.h5"))
+    excerpts = paper.json("data/excerpts/gain.json")
+    assert excerpts["clips"] == [] and "licence" in excerpts["silent"]
+    page = (paper.root / "report/index.html").read_text()
+    assert "<audio" not in page and excerpts["silent"] in page
 
 
 def test_materialised_audio_gives_the_same_bits(paper):
@@ -90,7 +94,9 @@ def test_materialised_audio_gives_the_same_bits(paper):
         shutil.rmtree(paper.root / f"data/embeddings/{encoder}/{perturbation}")
     for perturbation in ("gain", "reverb"):
         paper("python", "-m", "stages.perturb.run", perturbation)
-        assert list((paper.root / f"data/perturbed/{perturbation}").glob("*.h5"))
+        assert len(list((paper.root / f"data/audio/{perturbation}").glob("*.h5"))) == 2
+    for audio in paper.root.glob("data/audio/corpus/*.h5"):
+        audio.unlink()  # so that what was kept must be read
     for pair in again:
         paper("python", "-m", "stages.encode.embed", *pair)
     assert vectors(paper) == fused

@@ -117,10 +117,11 @@ def _direction(g):
     if not known:
         return Finding(title, "There is no held-out R²: nothing moves, or there are no recordings to hold out.")
     holding = [pair for pair, n in known.items() if holds(n)[0]]
-    sure = [pair for pair in holding if holds(known[pair])[1]]
+    sure = sum(bool(holds(known[pair])[1]) for pair in holding)
+    part = "" if sure == len(holding) else f"in {sure or 'none'} of them "
     text = [f"Recordings that the direction was not fitted on follow it in {_of(holding, g.pairs)}: held-out R² lies "
             "above the 95th percentile of its null"
-            + (f", in {len(sure)} of them with its whole interval." if len(holding) > 1 else ".")]  # fmt: skip
+            + (f", {part}with its whole interval." if len(holding) > 1 else ".")]  # fmt: skip
     if len(known) > 1:
         best, worst = max(known, key=lambda p: known[p]["heldout_r2"]), min(known, key=lambda p: known[p]["heldout_r2"])
         low = known[best].get("heldout_r2_low")

@@ -51,7 +51,7 @@ def test_farthest(inputs):
 def test_direction(inputs):
     text = said("Along one direction?")
     assert text.startswith("Recordings that the direction was not fitted on follow it in all 4 pairs")
-    assert "in 4 of them with its whole interval" in text
+    assert "95th percentile of its null, with its whole interval" in text
     most = "Most of all musicnn under reverb, 0.62 [0.50, 0.75] (null 0.05)"
     least = "; least mfcc under gain, 0.25 [0.12, 0.38] (null 0.05)."
     assert f"{most}, though the intervals of mfcc under reverb and musicnn under gain overlap with it{least}" in text
