@@ -114,8 +114,8 @@ ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=...); SERVER=FOLDER 
 queue: $(STAMP) ## run the queued experiments, two at once (WORKERS=...)
 	@python -m stages.queue --jobs $(or $(WORKERS),2)
 
-experiments: $(STAMP) ## one row per experiment: headline and what differs
-	@dvc exp show --no-pager --only-changed --hide-workspace \
+experiments: $(STAMP) ## one row per experiment of the last three commits (COMMITS=...): headline and what differs
+	@[ -t 1 ] || export COLUMNS=200; dvc exp show --num $(or $(COMMITS),3) --no-pager --only-changed --hide-workspace \
 		--drop '.*/.*|Created|State|Executor|null_r2_p95|straightness'
 
 preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=full-grids

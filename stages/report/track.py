@@ -259,7 +259,7 @@ def upsert(where, wanted, state):
     except _trouble() as error:
         reason = _without_password(" ".join(str(error).split()))[:200]
         fix = (
-            f"mend it, or move {where.database} away to start a new one" if where.database else "when it answers again"
+            f"mend it, or move {where.database} away to start a new one" if where.database else "wait until it answers"
         )
         raise UserError(
             f"MLflow at {_without_password(where.uri)} cannot be used ({reason}). The results are safe in "
