@@ -26,6 +26,7 @@ ENCODERS = Path("data/encoders")
 WEIGHTS = Path("data/weights")
 EMBEDDINGS = Path("data/embeddings")
 EXCERPTS = Path("data/excerpts")
+DISTANCES = Path("data/distances")
 
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
@@ -76,6 +77,16 @@ def originals(encoder):
 def embeddings(encoder, perturbation):
     """Folder with one embedding file per value of a perturbation."""
     return EMBEDDINGS / encoder / perturbation
+
+
+def distances(perturbation, value):
+    """Distances from the clips at one value of a perturbation to the originals."""
+    return DISTANCES / perturbation / f"{value}.h5"
+
+
+def original_distances():
+    """Distances between the unperturbed clips."""
+    return DISTANCES / "original.h5"
 
 
 def excerpts(perturbation):

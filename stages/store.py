@@ -8,6 +8,7 @@ name beside their place and renamed when whole: what has its final name is compl
 
 - :class:`AudioWriter`, :class:`AudioReader`: packed audio
 - :func:`write_embeddings`, :func:`read_embeddings`: one vector per clip
+- :func:`write_distances`, :func:`read_distances`: one number per pair of clips
 - :func:`read_fingerprint`: what an existing file was computed from
 - :func:`write_json`, :func:`read_json`, :func:`write_table`, :func:`read_clips`: small things
 """
@@ -311,12 +312,12 @@ def read_embeddings(path):
             features=file["features"][:],
             clip=[c.decode() for c in file["clip"][:]],
             valid=file["valid"][:],
-            attributes={key: _plain(value) for key, value in file.attrs.items()},
+            attributes=_attributes(file),
         )
 
 
 def read_fingerprint(path):
-    """The ``fingerprint`` attribute of a packed or embedding file, or None where there is no whole file."""
+    """The ``fingerprint`` attribute of a packed, embedding or distance file, or None where there is no whole file."""
     try:
         with h5py.File(path, "r") as file:
             return file.attrs.get("fingerprint")
@@ -324,8 +325,57 @@ def read_fingerprint(path):
         return None
 
 
+def _attributes(file):
+    return {key: _plain(value) for key, value in file.attrs.items()}
+
+
 def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
+
+
+# ----------------------------------------------------------------------------------------------------------- distances
+
+
+@dataclass(frozen=True)
+class Distances:
+    """One number per pair of clips and measure, both sides in clips.csv order.
+
+    matrices : dict of str to float32 [shape=(clips, clips)]
+        By measure (``dtw``, ``simple``): from the perturbed clip of the row to the original clip of the column, NaN
+        where one is not valid or too short.
+    clip : list of str
+    valid : bool [shape=(clips,)]
+    attributes : dict (perturbation, value, unit, fingerprint, ...)
+    """
+
+    matrices: dict
+    clip: list
+    valid: np.ndarray
+    attributes: dict = field(default_factory=dict)
+
+
+_NOT_MATRICES = ("clip", "valid")
+
+
+def write_distances(path, distances):
+    """Write :class:`Distances` to `path`, whole or not at all."""
+    with _hdf5(path) as (file, _):
+        for measure, matrix in sorted(distances.matrices.items()):
+            file.create_dataset(measure, data=np.asarray(matrix, dtype=np.float32), chunks=True, fletcher32=True)
+        file.create_dataset("clip", data=np.array(distances.clip, dtype=h5py.string_dtype()))
+        file.create_dataset("valid", data=np.asarray(distances.valid, dtype=bool))
+        file.attrs.update(dict(sorted(distances.attributes.items())))
+
+
+def read_distances(path):
+    """:class:`Distances` from `path`."""
+    with _open(path) as file, _reading(path):
+        return Distances(
+            matrices={measure: file[measure][:] for measure in file if measure not in _NOT_MATRICES},
+            clip=[c.decode() for c in file["clip"][:]],
+            valid=file["valid"][:],
+            attributes=_attributes(file),
+        )
 
 
 # -------------------------------------------------------------------------------------------------------- small things

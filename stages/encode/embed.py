@@ -7,41 +7,20 @@ holds is kept; one whose value left the grid is removed; a killed run goes on at
 
 import argparse
 import json
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stages import paths, store
 from stages.compute import Progress, ordered_map, prefetched
-from stages.corpus.audio import corpus_audio
 from stages.encode.base import Encoder
 from stages.encode.inference import Batches
 from stages.encode.weights import RECORD, ensure_weights
 from stages.errors import UserError, command
 from stages.params import load
-from stages.perturb.recipe import Recipe, written
+from stages.perturb.audio import ORIGINAL, audio_versions, chunks, read, with_audio
 from stages.provenance import fingerprint, source_sha256, versions
-
-ORIGINAL = "original"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the clips of one embedding file come from.
-
-    target : path of the embedding file
-    packed : path of the packed audio to read, None for the corpus' own
-    recipe : Recipe to apply while reading, or None
-    attributes : what the file will say about its audio
-    fingerprint : of that audio
-    """
-
-    target: Path
-    packed: Path | None
-    recipe: Recipe | None
-    attributes: dict
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +53,8 @@ def embed(params, name, perturbation):
     """Bring the embeddings of one encoder under one perturbation up to date."""
     encoder = params.encoders[name]
     clips = store.read_clips()
-    sources = _sources(params, name, perturbation, clips)
+    found = audio_versions(params, perturbation, clips)
+    targets = {version.value: _target(name, perturbation, version.value) for version in found}
     weights = (store.read_json(paths.weights(name) / RECORD) or {}).get("weights") or {}
     identity = {
         "encoder": name,
@@ -84,33 +64,32 @@ def embed(params, name, perturbation):
         "weights": weights.get("sha256"),
         "packages": versions(*encoder.packages),
     }
-    _tidy(sources)
-    missing = [s for s in sources if store.read_fingerprint(s.target) != _fingerprint(identity, s)]
+    _tidy(targets.values())
+    missing = [v for v in found if store.read_fingerprint(targets[v.value]) != _fingerprint(identity, v)]
     label = f"embed {name} {perturbation}"
-    with Progress(label, len(sources) * len(clips), (len(sources) - len(missing)) * len(clips)) as progress:
+    with Progress(label, len(found) * len(clips), (len(found) - len(missing)) * len(clips)) as progress:
         if missing:
             _report_short(label, encoder, clips)
             ensure_weights(paths.weights(name), name, encoder.published)
-            parts = _parts(_with_audio(missing, params), _job(params, name, identity), clips, params.compute)
-            for source in missing:
+            parts = _parts(with_audio(missing, params), _job(params, name, identity), clips, params.compute)
+            for version in missing:
                 features = _gather(parts, encoder, clips, progress)
                 store.write_embeddings(
-                    source.target,
+                    targets[version.value],
                     store.Embeddings(features, list(clips["clip"]), clips.valid.to_numpy(), {
-                        **source.attributes,
+                        **version.attributes,
                         "encoder": name,
                         "dim": encoder.dim,
                         "sample_rate": encoder.sample_rate,
                         "weights_sha256": identity["weights"] or "",
                         "packages": json.dumps(identity["packages"]),
-                        "fingerprint": _fingerprint(identity, source),
+                        "fingerprint": _fingerprint(identity, version),
                     }),
                 )  # fmt: skip
-    computed = ", ".join(s.attributes["value"] for s in missing)
     print(
-        f"{label}: computed {len(missing)} of {len(sources)} values"
-        + (f" ({computed}; {progress.rate:.1f} clips/s)" if missing else "")
-        + f", reused {len(sources) - len(missing)}"
+        f"{label}: computed {len(missing)} of {len(found)} values"
+        + (f" ({', '.join(v.value for v in missing)}; {progress.rate:.1f} clips/s)" if missing else "")
+        + f", reused {len(found) - len(missing)}"
     )
 
 
@@ -120,44 +99,24 @@ def _options(encoder):
     return {key: value for key, value in options.items() if key != "weights"}
 
 
-def _fingerprint(identity, source):
-    return fingerprint(**identity, audio=source.fingerprint)
+def _fingerprint(identity, version):
+    return fingerprint(**identity, audio=version.fingerprint)
 
 
-def _sources(params, name, perturbation, clips):
+def _target(name, perturbation, value):
     if perturbation == ORIGINAL:
-        attributes = {"perturbation": ORIGINAL, "value": ORIGINAL, "fidelity": params.fidelity}
-        audio = fingerprint(corpus=store.corpus_digest(clips), fidelity=params.fidelity)
-        return [Source(paths.originals(name), None, None, attributes, audio)]
-    if perturbation not in params.perturbations:
-        configured = ", ".join(params.perturbations)
-        raise UserError(f"unknown perturbation {perturbation!r}; params.yaml configures {configured}")
-    sources = []
-    for recipe, audio in written(perturbation):
-        kept = paths.kept_audio(perturbation, recipe.value, audio)
-        whole = store.read_fingerprint(kept) == audio
-        target = paths.embeddings(name, perturbation) / f"{recipe.value}.h5"
-        sources.append(Source(target, kept if whole else None, None if whole else recipe, recipe.attributes(), audio))
-    return sources
+        return paths.originals(name)
+    return paths.embeddings(name, perturbation) / f"{value}.h5"
 
 
-def _with_audio(sources, params):
-    """`sources`, all of which name the audio to read."""
-    if all(source.packed for source in sources):
-        return sources
-    audio = corpus_audio(params)
-    return [source if source.packed else replace(source, packed=audio) for source in sources]
-
-
-def _tidy(sources):
+def _tidy(targets):
     """Remove what a killed run left, and the files of values that left the grid."""
-    folder = sources[0].target.parent
+    folder = next(iter(targets)).parent
     folder.mkdir(parents=True, exist_ok=True)
     store.remove_leftovers(folder)
-    wanted = {s.target for s in sources}
-    if paths.originals(folder.name) not in wanted:
+    if paths.originals(folder.name) not in targets:
         for path in folder.glob("*.h5"):
-            if path not in wanted:
+            if path not in targets:
                 path.unlink()
 
 
@@ -190,22 +149,12 @@ def _device(wanted):
     return "cpu"
 
 
-def _parts(sources, job, clips, compute):
-    """Vectors of the valid clips, chunk by chunk, for all sources in order."""
+def _parts(found, job, clips, compute):
+    """Vectors of the valid clips, chunk by chunk, for all versions in order."""
     one_gpu = job.device != "cpu" and compute.scheduler is None
     size = compute.gpu_batch if one_gpu else compute.chunk
-    bounds = [(i, min(i + size, len(clips))) for i in range(0, len(clips), size)]
-
-    def tasks():
-        for source in sources:
-            if source.recipe is not None and source.recipe.ordered:
-                # clips must pass the effect one after another, so that is done here and the encoding elsewhere
-                processor = source.recipe.processor()
-                yield from ((job, *b, _read(source.packed, processor, *b)) for b in bounds)
-            else:
-                yield from ((job, *b, (source.packed, source.recipe)) for b in bounds)
-
-    return _overlapped(tasks(), job, compute) if one_gpu else ordered_map(_encode, tasks(), compute)
+    tasks = ((job, *chunk) for version in found for chunk in chunks(version, clips, size))
+    return _overlapped(tasks, job, compute) if one_gpu else ordered_map(_encode, tasks, compute)
 
 
 def _overlapped(tasks, job, compute):
@@ -214,26 +163,16 @@ def _overlapped(tasks, job, compute):
         yield start, stop, _vectors(job, waveforms)
 
 
-def _encode(job, start, stop, source):
+def _encode(job, start, stop, audio):
     """Vectors of the clips start..stop that hold audio, by index."""
-    _, _, waveforms = _prepare(job, start, stop, source)
+    _, _, waveforms = _prepare(job, start, stop, audio)
     return start, stop, _vectors(job, waveforms)
 
 
-def _prepare(job, start, stop, source):
+def _prepare(job, start, stop, audio):
     """What of the clips start..stop reaches the network, by index; clips without audio are left out."""
-    if isinstance(source, tuple):
-        packed, recipe = source
-        source = _read(packed, recipe.processor() if recipe else None, start, stop)
-    waveforms = {start + i: job.encoder.waveform(audio, rate) for i, (audio, rate) in enumerate(source) if audio.size}
-    return start, stop, waveforms
-
-
-def _read(packed, processor, start, stop):
-    """Audio and sample rate of clips start..stop, perturbed by `processor` unless it is None."""
-    with store.AudioReader(packed) as reader:
-        audio = (reader[i] for i in range(start, stop))
-        return [(processor(a, rate) if processor and a.size else a, rate) for a, rate in audio]
+    clips = enumerate(read(start, stop, audio))
+    return start, stop, {start + i: job.encoder.waveform(a, rate) for i, (a, rate) in clips if a.size}
 
 
 def _vectors(job, waveforms):
