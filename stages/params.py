@@ -186,7 +186,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Perturb:
-    keep_audio: bool = flag()
+    keep_audio: bool = flag(nullable=True)
     severity_clips: int = integer(1, 1_000_000)
     reverb_tail: bool = flag(nullable=True)
     wav_round_trip: bool = flag(nullable=True)
@@ -323,6 +323,11 @@ class Params:
         by_fidelity = self.fidelity == "paper"
         switches = {name: getattr(self.perturb, name) for name in ("reverb_tail", "wav_round_trip", "clip")}
         return {name: by_fidelity if value is None else value for name, value in switches.items()}
+
+    def keeps_audio(self, perturbation):
+        """Whether effected audio is kept: as ``perturb.keep_audio`` says, else where making it takes long."""
+        kept = self.perturb.keep_audio
+        return self.perturbations[perturbation].costly if kept is None else kept
 
 
 def load(path=paths.PARAMS):

@@ -21,6 +21,7 @@ AUDIO = _ROOT / "data/audio"
 SOURCE = Path("data/source.json")
 CORPUS = Path("data/corpus")
 CLIPS = CORPUS / "clips.csv"
+MATERIALS = Path("data/materials")
 PERTURBED = Path("data/perturbed")
 ENCODERS = Path("data/encoders")
 WEIGHTS = Path("data/weights")
@@ -47,6 +48,11 @@ def corpus_audio(digest):
 def kept_audio(perturbation, value, fingerprint):
     """Packed audio of one value of a perturbation, where it is kept."""
     return AUDIO / perturbation / f"{value}-{fingerprint[:16]}.h5"
+
+
+def material(perturbation):
+    """What a perturbation reads that lies outside this repository, by its hash."""
+    return MATERIALS / f"{perturbation}.json"
 
 
 def perturbed(perturbation):

@@ -136,6 +136,13 @@ def test_a_policy_that_is_left_open_follows_fidelity(edited):
     assert edited({"fidelity": "corrected", "encoders.clap.policy": None}).encoders["clap"].policy == "corrected"
 
 
+def test_audio_is_kept_where_making_it_takes_long(edited):
+    params = edited({})
+    assert params.keeps_audio("pitch") and params.keeps_audio("mp3") and not params.keeps_audio("gain")
+    assert not edited({"perturb.keep_audio": False}).keeps_audio("pitch")
+    assert edited({"perturb.keep_audio": True}).keeps_audio("gain")
+
+
 def test_nested_sections_are_checked(edited):
     with pytest.raises(UserError, match="unknown key encoders.panns.weights.pat; .*did you mean 'path'"):
         edited({"encoders.panns.weights": {"pat": "x"}})
@@ -144,5 +151,5 @@ def test_nested_sections_are_checked(edited):
 
 
 def test_unknown_preset(workspace):
-    with pytest.raises(UserError, match="no preset 'x'; there are full-grids, paper, rehearsal, sample"):
+    with pytest.raises(UserError, match="no preset 'x'; there are full-grids, paper, paper3-grids, rehearsal, sample"):
         preset.lay_over("x")

@@ -86,7 +86,7 @@ def test_other_methods_run_only_robustness_and_what_follows(first):
     log = first.dvc("exp", "run", "-n", "two", "-S", "robustness.methods=[none,leace]")
     ran = {line.split("'")[1] for line in log.splitlines() if line.startswith("Running stage")}
     pairs = {f"{e}-{p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
-    always = {"source", "encoders", "track"}
+    always = {"source", "encoders", "materials", "track"}
     assert ran - always == {f"robustness@{pair}" for pair in pairs} | {"comparison", "summary", "figures", "report"}
     assert list(first.json("metrics/robustness/mfcc/gain.json")["methods"]) == ["none", "leace"]
     first("git", "checkout", "-q", ".")

@@ -16,7 +16,10 @@ class Perturbation:
     growth : "up" (larger is stronger), "down" (smaller is stronger) or "two-sided" (ranked by value, as published)
     stateful : bool, whether one clip can leave something behind that runs into the next
     packages : tuple of str, whose versions determine the numbers
-    original_value : float, where the study draws the unperturbed clip on this axis
+    places : tuple of str, options that say where files lie: what is in them determines the numbers (``material``)
+    original_value : float or None, where the study draws the unperturbed clip on this axis
+    costly : bool, whether making its audio takes longer than what encoders do with it, so that it is worth keeping
+    published_chain : bool, whether ``fidelity: paper`` puts the first study's chain around it (stages.perturb.chain)
     """
 
     name = None
@@ -25,7 +28,32 @@ class Perturbation:
     growth = "up"
     stateful = False
     packages = ()
+    places = ()
     original_value = None
+    costly = False
+    published_chain = True
+
+    def decided(self, fidelity):
+        """This perturbation with the options that are null in params.yaml as ``fidelity`` decides them."""
+        return self
+
+    def material(self):
+        """Hash of the user's files that determine the numbers beside the options, "" where there are none.
+
+        Raises
+        ------
+        UserError
+            If such a file cannot be read or used.
+        """
+        return ""
+
+    def check(self, clips):
+        """Raise a UserError before the work starts where these clips cannot be perturbed; say what differs.
+
+        Parameters
+        ----------
+        clips : table as :func:`stages.store.read_clips` returns
+        """
 
     def values(self):
         """The grid in order of growing strength."""
@@ -36,8 +64,12 @@ class Perturbation:
         values = self.values()
         return {value_text(value): rank / (len(values) - 1) for rank, value in enumerate(values)}
 
+    def length(self, value):
+        """How many times as long a clip becomes."""
+        return 1.0
+
     def processor(self, value, *, carry_state=False):
-        """A function (audio, sample_rate) -> audio of the same shape, float32.
+        """A function (audio, sample_rate) -> audio, float32: of the same shape up to :meth:`length`.
 
         Parameters
         ----------

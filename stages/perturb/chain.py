@@ -30,8 +30,8 @@ def chain(perturbation, value, *, reverb_tail, wav_round_trip, clip):
     Returns
     -------
     callable
-        (audio float32 [shape=(channels, samples)], sample_rate) -> float32 of the same shape. With ``reverb_tail`` it
-        must be given the clips of a corpus one after another, in order.
+        (audio float32 [shape=(channels, samples)], sample_rate) -> float32, as the perturbation's processor gives it.
+        With ``reverb_tail`` it must be given the clips of a corpus one after another, in order.
     """
     effect = perturbation.processor(value, carry_state=reverb_tail)
 

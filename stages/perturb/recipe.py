@@ -20,12 +20,14 @@ class Recipe:
     value : str, canonical text
     fidelity : str
     switches : tuple of (name, bool), see :mod:`stages.perturb.chain`
+    material : str, hash of the user's files that it was planned with, "" where it needs none
     """
 
     perturbation: Perturbation
     value: str
     fidelity: str
     switches: tuple
+    material: str = ""
 
     @property
     def ordered(self):
@@ -38,7 +40,16 @@ class Recipe:
         return "int16" if dict(self.switches)["wav_round_trip"] else "float32"
 
     def processor(self):
-        """The function (audio, sample_rate) -> perturbed audio."""
+        """The function (audio, sample_rate) -> perturbed audio.
+
+        Raises
+        ------
+        UserError
+            If files that the recipe was planned with are not here or have changed.
+        """
+        if self.material and self.perturbation.material() != self.material:
+            name = self.perturbation.name
+            raise UserError(f"what perturbations.{name} reads has changed since its recipes were made; run `dvc repro`")
         return chain(self.perturbation, float(self.value), **dict(self.switches))
 
     def fingerprint(self, corpus_digest):
@@ -47,7 +58,8 @@ class Recipe:
             corpus=corpus_digest,
             perturbation=self.perturbation.name,
             value=self.value,
-            options=self._options(),
+            options={key: value for key, value in self._options().items() if key not in self.perturbation.places},
+            material=self.material,
             fidelity=self.fidelity,
             switches=dict(self.switches),
             code=source_sha256(type(self.perturbation), chain_module),
@@ -65,6 +77,7 @@ class Recipe:
             "fidelity": self.fidelity,
             "switches": json.dumps(dict(self.switches), sort_keys=True),
             "options": json.dumps(self._options(), sort_keys=True),
+            "material": self.material,
         }
 
     def _options(self):
@@ -73,9 +86,18 @@ class Recipe:
 
 def planned(params, name):
     """The recipes of a perturbation's whole grid, in order of growing strength."""
-    perturbation = params.perturbations[name]
-    switches = tuple(params.switches.items())
-    return [Recipe(perturbation, value_text(v), params.fidelity, switches) for v in perturbation.values()]
+    perturbation = params.perturbations[name].decided(params.fidelity)
+    switches, material = _switches(params, perturbation), perturbation.material()
+    values = perturbation.values()
+    return [Recipe(perturbation, value_text(v), params.fidelity, switches, material) for v in values]
+
+
+def _switches(params, perturbation):
+    """Accidents of the first study's chain; around another study's perturbation only those that are set by hand."""
+    return tuple(
+        (name, on and (perturbation.published_chain or getattr(params.perturb, name) is not None))
+        for name, on in params.switches.items()
+    )
 
 
 def written(name):
@@ -100,6 +122,7 @@ def written(name):
                 document["value"],
                 document["fidelity"],
                 tuple(json.loads(document["switches"]).items()),
+                document["material"],
             ),
             document["fingerprint"],
         )

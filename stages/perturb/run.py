@@ -36,8 +36,9 @@ def perturb(params, name):
     clips = store.read_clips()
     digest = store.corpus_digest(clips)
     recipes = planned(params, name)
+    recipes[0].perturbation.check(clips)
     folder = paths.perturbed(name)
-    keep_audio = params.perturb.keep_audio
+    keep_audio = params.keeps_audio(name)
     _tidy(folder, recipes)
 
     missing = [r for r in recipes if not _whole(folder, r, r.fingerprint(digest), keep_audio)]
@@ -46,7 +47,7 @@ def perturb(params, name):
         _prepare_audio(audio, missing)
     label = f"perturb {name}"
     with Progress(label, len(recipes) * len(clips), (len(recipes) - len(missing)) * len(clips)) as progress:
-        parts = _parts(missing, audio, clips, params)
+        parts = _parts(missing, audio, clips, params, keep_audio)
         for recipe in missing:
             _write_value(folder, recipe, recipe.fingerprint(digest), parts, len(clips), keep_audio, progress)
     _write_severity(folder, recipes)
@@ -69,7 +70,7 @@ def _tidy(folder, recipes):
 
 def _whole(folder, recipe, fingerprint, keep_audio):
     document = store.read_json(folder / f"{recipe.value}.json")
-    if not document or document.get("fingerprint") != fingerprint:
+    if not document or not document.items() >= {**recipe.attributes(), "fingerprint": fingerprint}.items():
         return False
     return not keep_audio or store.read_fingerprint(_kept(recipe, fingerprint)) == fingerprint
 
@@ -83,14 +84,14 @@ def _prepare_audio(audio, recipes):
     folder = _kept(recipes[0], "").parent
     store.remove_leftovers(folder, shared=True)
     with store.AudioReader(audio) as reader:
-        size = reader.size * np.dtype(recipes[0].dtype).itemsize * len(recipes)
+        longer = sum(recipe.perturbation.length(float(recipe.value)) for recipe in recipes)
+        size = round(reader.size * np.dtype(recipes[0].dtype).itemsize * longer)
     store.require_space(folder, size, fix="free some space, shorten the grid, or set perturb.keep_audio: false")
 
 
-def _parts(recipes, audio, clips, params):
+def _parts(recipes, audio, clips, params, keep_audio):
     """Perturbed clips and their severities, chunk by chunk, for all recipes in order."""
     measured = _spread(np.flatnonzero(clips.valid), params.perturb.severity_clips)
-    keep_audio = params.perturb.keep_audio
     wanted = None if keep_audio else measured
     chunk = params.compute.chunk
     bounds = [(start, min(start + chunk, len(clips))) for start in range(0, len(clips), chunk)]

@@ -80,7 +80,7 @@ def with_unit(text, unit):
     """A perturbation's value with its unit; what is no unit but a quantity (room size) goes first."""
     if text == "original":
         return text
-    if " " in unit:
+    if " " in unit and unit.islower():
         return f"{unit} {value(text)}"
     return f"{value(text)}{GLUE}{unit}" if unit else value(text)
 

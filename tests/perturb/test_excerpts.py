@@ -87,6 +87,14 @@ def test_what_is_heard_is_what_was_made_of_the_clip(made, tiny_corpus):
         np.testing.assert_allclose(np.array(loudness[1:]) - loudness[0], [-20, 5, 6], atol=0.5)
 
 
+def test_a_faster_clip_is_heard_as_long_as_it_is(made):
+    content = made("tempo", **{"perturbations.tempo.grid": [0.5, 1, 1.5], "perturb.severity_clips": 2})
+    (first, *_) = content["clips"]
+    assert [e["value"] for e in first["excerpts"]] == ["original", "0.5", "1.5"]
+    seconds = [audio.shape[1] / rate for audio, rate in map(heard, first["excerpts"])]
+    np.testing.assert_allclose(np.array(seconds) / seconds[0], [1, 2, 1 / 1.5], rtol=0.01)
+
+
 def test_at_most_six_seconds(made, monkeypatch):
     monkeypatch.setattr(excerpts, "SECONDS", 0.25)
     whole = 30000 / 44100

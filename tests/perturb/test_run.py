@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages import paths, store
+from stages import params, paths, store
+from stages.errors import UserError
 from stages.perturb.run import perturb
 
 GRID = [-20, -10, 5]
@@ -87,6 +88,44 @@ def test_workers_write_the_same_bytes(tiny_corpus, edited):
     assert run(edited, **{"compute.workers": 2}) == alone
 
 
+NEW = ["pitch", "tempo", "pink_noise", "ambient_noise", "mp3"]
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_the_third_studys_write_the_same_bytes_whatever_the_chunks_and_workers(tiny_corpus, edited, name):
+    def made(**changes):
+        values = params.read()["perturbations"][name]["grid"]
+        grid = [64, 128] if name == "mp3" else [values[0], values[-1]]
+        perturb(edited({f"perturbations.{name}.grid": grid, **KEEP, **changes}), name)
+        files = [*paths.perturbed(name).iterdir(), *kept(name).values()]
+        content = {path.name: path.read_bytes() for path in files}
+        for path in files:
+            path.unlink()
+        return content
+
+    alone = made(**{"compute.workers": 1, "compute.chunk": 100})
+    assert len(alone) == 5 and made(**{"compute.workers": 2, "compute.chunk": 1}) == alone
+
+
+def test_tempo_changes_lengths_and_leaves_snr_empty(tiny_corpus, edited):
+    perturb(edited({"perturbations.tempo.grid": [0.5, 1, 1.5], "compute.workers": 1, **KEEP}), "tempo")
+    table = pd.read_csv(paths.severity("tempo"), dtype={"value": str})
+    assert list(table.value) == ["0.5", "1", "1.5"] and list(table.strength) == [0, 0.5, 1]
+    assert list(table.distance_from_neutral) == [0.5, 0, 0.5] and list(table.snr_db.isna()) == [True, False, True]
+    assert (table.loudness_lu.abs() < 0.1).all() and table.lsd_db[1] == 0 and (table.lsd_db[[0, 2]] > 1).all()
+    with store.AudioReader(store.corpus_audio()) as original, store.AudioReader(kept("tempo")["0.5"]) as slow:
+        for i in range(len(original)):
+            assert slow[i][0].shape == (len(original[i][0]), 2 * original[i][0].shape[1])
+
+
+def test_illegal_bit_rates_stop_before_the_work(tiny_corpus, edited, capsys):
+    with pytest.raises(UserError, match="holds 320, 192 kb/s, which MPEG-2 layer III does not have at 22050 Hz"):
+        perturb(edited({"perturbations.mp3.grid": [64, 192, 320]}), "mp3")
+    assert not paths.perturbed("mp3").exists()
+    perturb(edited({"perturbations.mp3.grid": [64, 320], "fidelity": "paper", "compute.workers": 1}), "mp3")
+    assert "320 as 160 kb/s" in capsys.readouterr().out
+
+
 def test_tail_follows_the_order_of_clips(tiny_corpus, edited):
     """With ``reverb_tail`` the second clip holds what the first one left, whatever the chunking."""
     changes = {"perturbations.reverb.grid": [0.5, 1.0], "perturb.reverb_tail": True, "compute.workers": 2, **KEEP}
@@ -137,8 +176,6 @@ def test_kill_and_resume(tiny_corpus, edited):
 
 
 def test_disk_too_small_is_said_before_the_work(tiny_corpus, edited, monkeypatch):
-    from stages.errors import UserError
-
     monkeypatch.setattr(store.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     with pytest.raises(UserError, match=r"needs .* GiB and its disk has .* left; .*keep_audio: false"):
         run(edited)

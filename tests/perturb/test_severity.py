@@ -41,3 +41,25 @@ def test_short_clip_has_no_loudness(noise):
 def test_median_over_clips():
     rows = [{"snr_db": s, "loudness_lu": np.nan if s > 2 else s, "lsd_db": 0.0} for s in (1.0, 2.0, 9.0)]
     assert summarised(rows) == {"snr_db": 2.0, "loudness_lu": 1.5, "lsd_db": 0.0, "clips": 3}
+
+
+def test_another_length_has_no_snr_and_is_compared_place_by_place():
+    """A tone that jumps halfway, played twice as fast, has the same spectra at the same places."""
+    tones = [np.sin(2 * np.pi * 20 * k * np.arange(1 << 16) / 2048) for k in (1, 3)]
+    fast = [np.sin(2 * np.pi * 20 * k * np.arange(1 << 15) / 2048) for k in (1, 3)]
+    slow, quick = (np.concatenate(parts)[None].astype(np.float32) for parts in (tones, fast))
+    row = severity(slow, quick, RATE)
+    assert np.isnan(row["snr_db"]) and row["loudness_lu"] == pytest.approx(0, abs=0.1)
+    assert row["lsd_db"] < 1 < severity(slow, quick[:, ::-1], RATE)["lsd_db"]
+    assert severity(slow, quick / 10, RATE)["lsd_db"] == pytest.approx(2.0, abs=2.0)
+    assert summarised([row])["snr_db"] is None
+
+
+def test_what_is_left_by_rounding_is_nothing():
+    assert summarised([{"snr_db": 30.0, "loudness_lu": -3e-8, "lsd_db": 1.23456789}])["loudness_lu"] == 0
+
+
+@pytest.mark.parametrize("length", [0, 1, 500, 3000])
+def test_very_short_results_are_measured(noise, length):
+    assert np.isfinite(severity(noise, noise[:, :length], RATE)["lsd_db"])
+    assert np.isfinite(severity(noise[:, :length], noise, RATE)["lsd_db"])

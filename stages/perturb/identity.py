@@ -1,0 +1,36 @@
+"""Stage ``materials``: ``python -m stages.perturb.identity``.
+
+Runs every time and writes data/materials/NAME.json for every perturbation of ``run.perturbations``. DVC watches options
+and code by itself; the recordings that a perturbation reads lie elsewhere, and their hash here is how a change of them
+is noticed. Where they are not on this machine, what a colleague's machine said of them, pulled with the rest, stays.
+"""
+
+from stages import paths, store
+from stages.errors import UserError, command
+from stages.params import load
+
+
+@command
+def main():
+    params = load()
+    for name in params.run.perturbations:
+        store.write_json(paths.material(name), {"material": _material(name, params.perturbations[name])})
+    for path in paths.MATERIALS.glob("*.json"):
+        if path.stem not in params.run.perturbations:
+            path.unlink()
+
+
+def _material(name, perturbation):
+    """Hash of what a perturbation reads, as it is here or as it was pulled."""
+    try:
+        return perturbation.material()
+    except UserError:
+        pulled = (store.read_json(paths.material(name)) or {}).get("material")
+        if not pulled:
+            raise
+    print(f"materials: what {name} reads is not here; going on with what was pulled of it")
+    return pulled
+
+
+if __name__ == "__main__":
+    main()
