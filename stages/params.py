@@ -194,6 +194,21 @@ class Perturb:
 
 
 @dataclass(frozen=True)
+class Distances:
+    """``mfcc`` counts the first coefficient, which is left out; ``subsequence`` is in frames."""
+
+    measures: tuple = _rule(lambda key, value: _measures(key, value))
+    mfcc: int = integer(2, 128)
+    subsequence: int = integer(1, 100_000)
+
+
+def _measures(key, value):
+    for name in names().metadata["check"](key, value):
+        choice("dtw", "simple").metadata["check"](key, name)
+    return tuple(value)
+
+
+@dataclass(frozen=True)
 class Cca:
     ridge: float = number(0, 10)
     seed: int = integer(0, 2**32 - 1)
@@ -224,10 +239,14 @@ class Robustness:
 def _methods(key, value):
     from stages.analyse.desensitise import METHODS
 
+    return _known_names(key, value, METHODS)
+
+
+def _known_names(key, value, known):
     wanted = names().metadata["check"](key, value)
     for name in wanted:
-        if name not in METHODS:
-            raise UserError(f"{key} names {name!r}; known: {', '.join(METHODS)}{_hint(name, METHODS)}")
+        if name not in known:
+            raise UserError(f"{key} names {name!r}; known: {', '.join(known)}{_hint(name, known)}")
     return wanted
 
 
@@ -246,6 +265,23 @@ class TrajectoryMaps:
     seed: int = integer(0, 2**32 - 1)
     bootstrap: int = integer(1, 1_000_000)
     confidence: float = number(0.5, 0.999)
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """``latent``: distances between vectors, of those in :mod:`stages.analyse.agreement`."""
+
+    latent: tuple = _rule(lambda key, value: _latent_distances(key, value))
+    threshold: float = number(0.01, 1)
+    seed: int = integer(0, 2**32 - 1)
+    bootstrap: int = integer(1, 1_000_000)
+    confidence: float = number(0.5, 0.999)
+
+
+def _latent_distances(key, value):
+    from stages.analyse.agreement import LATENT
+
+    return _known_names(key, value, LATENT)
 
 
 @dataclass(frozen=True)
@@ -308,10 +344,12 @@ class Params:
     perturb: Perturb
     perturbations: dict
     encoders: dict
+    distances: Distances
     cca: Cca
     svd: Svd
     trajectories: TrajectoryMaps
     robustness: Robustness
+    consistency: Consistency
     comparison: Comparison
     figures: Figures
     report: Report
@@ -381,10 +419,12 @@ def parse(document):
         perturb=build(Perturb, document["perturb"], "perturb"),
         perturbations=_perturbations(document["perturbations"]),
         encoders=_encoders(document["encoders"], run.encoders, fidelity),
+        distances=build(Distances, document["distances"], "distances"),
         cca=build(Cca, document["cca"], "cca"),
         svd=build(Svd, document["svd"], "svd"),
         trajectories=build(TrajectoryMaps, document["trajectories"], "trajectories"),
         robustness=build(Robustness, document["robustness"], "robustness"),
+        consistency=build(Consistency, document["consistency"], "consistency"),
         comparison=build(Comparison, document["comparison"], "comparison"),
         figures=build(Figures, document["figures"], "figures"),
         report=build(Report, document["report"], "report"),

@@ -26,6 +26,7 @@ SMALL = {
     "trajectories.clips": 2,
     "trajectories.bootstrap": 50,
     "robustness.bootstrap": 50,
+    "consistency.bootstrap": 50,
     "compute.workers": 1,  # beside other tests: starting workers would cost more than they save
 }
 

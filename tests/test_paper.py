@@ -25,6 +25,7 @@ perturbations:
 encoders:
   openl3: {hop: 0.5}
 robustness: {methods: [none, pca], bootstrap: 20}
+consistency: {bootstrap: 20}
 trajectories: {clips: 2, bootstrap: 20}
 """
 PAIRS = [(encoder, perturbation) for encoder in ("openl3", "panns", "clap") for perturbation in ("gain", "reverb")]

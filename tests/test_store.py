@@ -71,6 +71,19 @@ def test_embeddings_come_back(tmp_path, rng):
     assert store.read_fingerprint(tmp_path / "e.h5") == "f"
 
 
+def test_distances_come_back(tmp_path, rng):
+    matrices = {"simple": rng.normal(size=(3, 3)).astype(np.float32), "dtw": np.full((3, 3), np.nan, np.float32)}
+    given = store.Distances(matrices, ["ä", "b", "c"], np.array([True, False, True]), {"mfcc": 5, "fingerprint": "f"})
+    store.write_distances(tmp_path / "d.h5", given)
+    store.write_distances(tmp_path / "again.h5", given)
+    read = store.read_distances(tmp_path / "d.h5")
+    assert set(read.matrices) == {"dtw", "simple"} and np.isnan(read.matrices["dtw"]).all()
+    assert read.matrices["simple"].dtype == np.float32 and (read.matrices["simple"] == matrices["simple"]).all()
+    assert read.clip == given.clip and (read.valid == given.valid).all() and read.attributes == given.attributes
+    assert store.read_fingerprint(tmp_path / "d.h5") == "f"
+    assert (tmp_path / "d.h5").read_bytes() == (tmp_path / "again.h5").read_bytes()
+
+
 def test_no_fingerprint_without_a_whole_file(tmp_path):
     assert store.read_fingerprint(tmp_path / "none.h5") is None
     (tmp_path / "half.h5").write_bytes(b"\x89HDF\r\n\x1a\nhalf")

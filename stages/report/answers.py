@@ -11,7 +11,7 @@ about numbers that are missing say so. Plain text, to be escaped.
 from dataclasses import dataclass
 
 from stages import params
-from stages.report import methods, ranking, wording
+from stages.report import consistency, methods, ranking, wording
 from stages.report.wording import auc, listed, r2, with_interval
 
 QUESTION = "How far does an embedding move when the ear hardly notices?"
@@ -45,7 +45,8 @@ def done(g):
         for i, e in enumerate(g.encoders)
     )
     asked = ["whether one direction orders the strengths, also for recordings that it was not fitted on",
-             "how many directions the clips need together", "how far their paths go and how straight"]  # fmt: skip
+             "how many directions the clips need together", "how far their paths go and how straight",
+             "whether clips stay nearest to their own original"]  # fmt: skip
     if has_roc_auc(g):
         asked += ["what the movement costs a classifier of the labels", "whether taking it out helps"]
     return [
@@ -69,7 +70,7 @@ def findings(g):
     -------
     list of Finding
     """
-    made = [_distance(g), _direction(g), _dimensions(g), *_costs(g)]
+    made = [_distance(g), _direction(g), _dimensions(g), _neighbours(g), *_costs(g)]
     return [finding for finding in made if finding is not None]
 
 
@@ -164,6 +165,36 @@ def _dimensions(g):
         f"It lies below that of shuffled strengths, with its whole interval, in {_of(below, g.pairs)}"
         + ("." if len(below) == len(g.pairs) else f"{elsewhere}."),
     )
+
+
+def _neighbours(g):
+    a, z = consistency.chosen(g.metrics["consistency"][g.pairs[0]], "dtw", "euclidean")
+    audio, vectors, rho = f"within_{a}", f"within_{z}", f"between_spearman_{a}_{z}"
+    numbers = {pair: of["overall"] for pair, of in g.metrics["consistency"].items()}
+    known = {pair: n for pair, n in numbers.items() if n[vectors] is not None}
+    if not known:
+        return None
+
+    def share(pair):
+        return f"{_ends(known[pair], vectors, wording.per_cent)} of the clips ({_pair(pair)})"
+
+    least, most = (choose(known, key=lambda pair: known[pair][vectors]) for choose in (min, max))
+    span = share(least) if least == most else f"from {share(least)} to {share(most)}"
+    text = [f"Between vectors ({consistency.NAMES[z]}), {span} stay nearer to their own original than to any other, on "
+            "average over the values."]  # fmt: skip
+    compared = {pair: n for pair, n in known.items() if None not in (n[f"{audio}_low"], n[f"{vectors}_low"])}
+    fewer = [pair for pair, n in compared.items() if n[f"{vectors}_high"] < n[f"{audio}_low"]]
+    more = [pair for pair, n in compared.items() if n[f"{vectors}_low"] > n[f"{audio}_high"]]
+    if compared:
+        text.append(f"In the audio ({consistency.NAMES[a]}) more do so in {_of(fewer, g.pairs)} and fewer in "
+                    f"{_of(more, g.pairs)}, with intervals apart.")  # fmt: skip
+    alike = {pair: n for pair, n in numbers.items() if n[rho] is not None}
+    if len(alike) > 1:
+        low, high = (choose(alike, key=lambda pair: alike[pair][rho]) for choose in (min, max))
+        text.append("Distances in the audio and between vectors have a Spearman correlation from "
+                    f"{_ends(alike[low], rho, r2)} ({_pair(low)}) to {_ends(alike[high], rho, r2)} ({_pair(high)})."
+                    )  # fmt: skip
+    return Finding("Do neighbours stay neighbours?", text[0], " ".join(text[1:]))
 
 
 def _costs(g):
@@ -289,6 +320,10 @@ def _of(some, all_pairs):
 def _heldout(n):
     shown = with_interval(n["heldout_r2"], n.get("heldout_r2_low"), n.get("heldout_r2_high"), r2)
     return f"{shown} (null {r2(n.get('null_r2_p95'))})"
+
+
+def _ends(n, name, how):
+    return with_interval(n[name], n[f"{name}_low"], n[f"{name}_high"], how)
 
 
 def _auc(n, name):

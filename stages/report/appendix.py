@@ -31,6 +31,10 @@ _REFERENCES = {
     "shrinkage": "O. Ledoit, M. Wolf: A well-conditioned estimator for large-dimensional covariance matrices. Journal "
     "of Multivariate Analysis, 2004.",
     "leace": "N. Belrose et al.: LEACE: perfect linear concept erasure in closed form. NeurIPS 2023.",
+    "consistency": "J. Kim, J. Urbano, C. C. S. Liem, A. Hanjalic: Are nearby neighbors relatives? Testing deep music "
+    "embeddings. Frontiers in Applied Mathematics and Statistics, 2019.",
+    "simple": "D. F. Silva, C.-C. M. Yeh, Y. Zhu, G. Batista, E. Keogh: Fast similarity matrix profile for music "
+    "analysis and exploration. IEEE Transactions on Multimedia, 2019.",
     "loudness": "ITU-R BS.1770: Algorithms to measure audio programme loudness and true-peak audio level.",
     "irmas": "J. J. Bosch et al.: A comparison of sound segregation techniques for predominant instrument recognition "
     "in musical audio signals. ISMIR 2012 (IRMAS).",
@@ -199,7 +203,7 @@ def _of_whom(g, pairs):
 
 def references(g):
     """The sources of what was run."""
-    used = {"study", "rank", "umap", "loudness"} | ({"irmas"} & {g.content["corpus"]["name"]})
+    used = {"study", "rank", "umap", "consistency", "simple", "loudness"} | ({"irmas"} & {g.content["corpus"]["name"]})
     used |= {name for name in g.encoders if "class" not in (g.content["encoders"].get(name) or {})}
     if answers.has_roc_auc(g):
         used |= {"holm", *(_METHODS[name][1] for name in _selected(g))}

@@ -8,12 +8,13 @@ numbers that it is drawn for, pair by pair, as far as the tables of the page do 
 
 from dataclasses import dataclass
 
-from stages.report import methods, panels, ranking, wording
+from stages.report import consistency, methods, panels, ranking, wording
 from stages.report.wording import auc, r2, rank
 
 ABOUT_ENCODER = ("roc_auc", "beyond")  # pictures of one encoder are named roc_auc_ENCODER and beyond_ENCODER
-ORDER = ("headline", "cca_scatter", "samplewise_r2", "svd_spectra", "paths", "pca_maps", "umap_maps", "ranking",
-         "roc_auc_instrument", "gains", "severity")  # fmt: skip
+ORDER = ("headline", "cca_scatter", "samplewise_r2", "svd_spectra", "paths", "pca_maps", "umap_maps", "consistency",
+         "minimum_magnitudes", "originals_correlation", "ranking", "roc_auc_instrument", "gains",
+         "severity")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,38 @@ def _ranks(g):
             f"the drops that they rest on. Least first, {'; '.join(orders)}.")  # fmt: skip
 
 
+def _neighbours(g):
+    first = g.encoders[0]
+    a, z = consistency.chosen(g.metrics["consistency"][g.pairs[0]], "dtw", "euclidean")
+    audio = "; ".join(f"{p} {r2(g.numbers[first][p].get(f'within_{a}'))}" for p in g.perturbations)
+    vectors = _number(f"within_{z}", r2)(g)
+    return ("Lines of the share of clips that are nearest to their own original, in the audio and between vectors, of "
+            "agreement and of correlation, one row a perturbation, one colour an encoder. Means over the values: "
+            f"audio, {consistency.NAMES[a]}: {audio}; vectors, {consistency.NAMES[z]}: {vectors}.")  # fmt: skip
+
+
+def _smallest(g):
+    _, z = consistency.chosen(g.metrics["consistency"][g.pairs[0]], "dtw", "euclidean")
+
+    def ends(encoder, perturbation):
+        sides = g.metrics["consistency"][encoder, perturbation]["sides"].values()
+        return " and ".join(consistency.fall(side, z) for side in sides)
+
+    return ("Points of consistency at the smallest value of every side of a grid with intervals, and, below, the first "
+            "value at which a distance falls below the threshold. Between vectors that is, "
+            f"{_by_perturbation(g, ends)}.")  # fmt: skip
+
+
+def _originals(g):
+    p = g.perturbations[0]
+    a, z = consistency.chosen(g.metrics["consistency"][g.pairs[0]], "dtw", "euclidean")
+    of = {e: g.metrics["consistency"][e, p]["originals"][f"originals_spearman_{a}_{z}"] for e in g.encoders}
+    shown = ", ".join(f"{e} {r2(number)}" for e, number in of.items())
+    return ("Points of Spearman's correlation between distances of originals in the audio and between vectors with "
+            "intervals, one colour an encoder, one mark a pair of distances. "
+            f"{consistency.NAMES[a]} with {consistency.NAMES[z]}: {shown}.")  # fmt: skip
+
+
 def _gains(g):
     def best(encoder, perturbation):
         n = g.numbers[encoder][perturbation]
@@ -213,6 +246,25 @@ _TEXTS = {
         "Only who lies next to whom means something here; distances, gaps and directions do not, and every panel is a "
         "map of its own.",
         _maps("UMAP"),
+    ),
+    "consistency": (
+        "Whether clips stay nearest to their own original",
+        "Left the share of clips that are nearer to their own original than to any other, in the audio and between "
+        "vectors; then how often the two agree about a clip, which is also high where both are always wrong, and how "
+        "far all their distances have one order.",
+        _neighbours,
+    ),
+    "minimum_magnitudes": (
+        "The smallest deformations, and where neighbours are lost",
+        "Above, what lies below the dashed line loses clips at the smallest value of a grid already; below, the higher "
+        "a mark, the longer neighbours are kept.",
+        _smallest,
+    ),
+    "originals_correlation": (
+        "Distances between originals, in the audio and between vectors",
+        "At 1 an encoder puts the originals in the same order of distances as the audio, at 0 the two have nothing in "
+        "common; nothing is deformed here.",
+        _originals,
     ),
     "ranking": (
         "Which encoder loses least for what is done to the audio",

@@ -6,7 +6,7 @@ Panels stand perturbations down, encoders across. R2 is a squared Spearman corre
 of the correlation. Strength grows to the right and is marked with the perturbation's values in their unit. Writes
 plots/figures/NAME.png and .svg, and for ``dvc plots`` plots/{headline,spectra,roc_auc,robustness,ranking}.csv in long
 form. Those of robustness are in :mod:`stages.report.curves`, those that compare in :mod:`stages.report.ranking`, the
-trajectories in :mod:`stages.report.maps`.
+trajectories in :mod:`stages.report.maps`, consistency in :mod:`stages.report.consistency`.
 
 - :func:`headline`: held-out R2 with interval and null of every pair
 - :func:`cca_scatter`: one instrument's clips along the global direction (after the study's CCA figure)
@@ -22,7 +22,7 @@ import numpy as np
 from stages import params, paths, store
 from stages.compute import Progress, ordered_map
 from stages.errors import command
-from stages.report import curves, maps, panels, ranking, results, style, summary
+from stages.report import consistency, curves, maps, panels, ranking, results, style, summary
 
 HEADLINE_TABLE = paths.PLOTS / "headline.csv"
 SPECTRA_TABLE = paths.PLOTS / "spectra.csv"
@@ -299,6 +299,9 @@ def pictures(content):
         "roc_auc_instrument": (curves.roc_auc_of_instrument, content, instrument),
         "gains": (ranking.gains, content),
         "ranking": (ranking.ranking, content),
+        "consistency": (consistency.consistency, content),
+        "minimum_magnitudes": (consistency.minimum_magnitudes, content),
+        "originals_correlation": (consistency.originals_correlation, content),
     }
 
 

@@ -103,7 +103,8 @@ def _rendered(g, clips, silent, *, small=False, warning=""):
         valued=lambda sound: wording.with_unit(sound.value, g.unit(sound.perturbation)),
         of_encoder=[_of_encoder(g, e, shown) for e in g.encoders],
         of_perturbation=[
-            {"name": p, "tables": [tables.along_grid(g, p), tables.of_perturbation(g, p)]} for p in g.perturbations
+            {"name": p, "tables": [tables.along_grid(g, p), tables.neighbours(g, p), tables.of_perturbation(g, p)]}
+            for p in g.perturbations
         ],
         methods={
             "corpus": appendix.corpus(g), "perturbations": appendix.perturbations(g), "chain": appendix.chain(g),

@@ -8,8 +8,9 @@ records stand for. Grids are never parameters: they lie in params.yaml and grid.
 joined by spaces.
 
 Metrics are few, and named GROUP/NAME after what a person compares: ``cca``, ``svd``, ``trajectories``, ``roc_auc``,
-``gain``. The numbers are the headline's (:mod:`stages.report.summary`), the rest lies in the files beside them. Curves
-over the values are metrics whose step is the rank of the value, from 1; spectra have the rank of the singular value.
+``gain``, ``consistency``. The numbers are the headline's (:mod:`stages.report.summary`), the rest lies in the files
+beside them. Curves over the values are metrics whose step is the rank of the value, from 1; spectra have the rank of
+the singular value.
 """
 
 import csv
@@ -208,6 +209,7 @@ _GROUPS = {
     "trajectories": {name: name for name in ("straightness", "turning_angle", "monotonicity")},
     "roc_auc": {"original": "roc_auc", "mean_drop": "mean_drop", "worst_drop": "worst_drop",
                 "drop_per_severity": "severity_slope", "rank": "severity_rank"},
+    "consistency": {name: name for name in summary.CONSISTENCY if name.startswith("within")},
 }  # fmt: skip
 
 
@@ -245,7 +247,18 @@ def _roc_auc(numbers, folder):
     return [*chain.from_iterable(curves), *_numbers("gain", gains)]
 
 
-_MORE = {"svd": _spectra, "trajectories": _paths, "robustness": _roc_auc}
+def _consistency(numbers, folder):
+    """What two spaces have in common, and within-space consistency at every value."""
+    between = [name for name in summary.CONSISTENCY if name.startswith("between")]
+    metrics = _numbers("consistency", {name: numbers["overall"].get(name) for name in between})
+    for row in _rows(folder / "curves.csv"):
+        name = row["audio"] or row["latent"]
+        if row["measure"] == "within" and name in ("dtw", "euclidean"):
+            metrics += _stepped([("consistency", row)], {"number": f"within_{name}_at_value"}, numbers["values"])
+    return metrics
+
+
+_MORE = {"svd": _spectra, "trajectories": _paths, "robustness": _roc_auc, "consistency": _consistency}
 
 
 def _comparison(numbers):
@@ -269,9 +282,14 @@ def _stepped(rows, columns, values):
 
 
 def _overall(path):
-    """Rows of a CSV over all instruments, as dicts of text; every `dvc repro` runs this, and pandas imports slowly."""
+    """Rows of a CSV over all instruments."""
+    return [row for row in _rows(path) if row["instrument"] == "all"]
+
+
+def _rows(path):
+    """Rows of a CSV as dicts of text; every `dvc repro` runs this, and pandas imports slowly."""
     with open(results.existing(path), encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["instrument"] == "all"]
+        return list(csv.DictReader(file))
 
 
 def _numbers(prefix, section):

@@ -7,8 +7,9 @@ of the correlation, so that noise averages 0; ``null`` is the same procedure wit
 ``published`` is the studies' own in-sample value. ROC AUC is that of classifiers trained on original clips, mean over
 instruments; *drops* are from the originals' with nothing removed, an *area* is the AUC that a method gains on ``none``
 over the grid. ``best`` and ``worst`` are by area, among methods that remove something; the ceiling, augmentation, does
-not. Severities are those of :mod:`stages.analyse.comparison`. Numbers that could not be computed are left out of
-summary.json and shown as "-".
+not. Severities are those of :mod:`stages.analyse.comparison`. *Within*, *between* and ``originals_spearman`` are the
+consistency of distances (:mod:`stages.analyse.consistency`), means over the grid. Numbers that could not be computed
+are left out of summary.json and shown as "-".
 
 ``python -m stages.report.summary`` writes the file, ``--show`` prints the table and writes nothing.
 """
@@ -45,6 +46,10 @@ _SOURCES = {
     },
     **{f"roc_auc{end}": ("robustness", "original", f"roc_auc{end}") for end in ("", "_low", "_high")},
 }
+# of consistency; agreement and correlation by the pairs of distances that the third study tells most about
+CONSISTENCY = ("within_dtw", "within_simple", "within_euclidean", "within_cosine", "between_agreement_dtw_euclidean",
+               "between_agreement_simple_cosine", "between_spearman_dtw_euclidean",
+               "originals_spearman_dtw_euclidean")  # fmt: skip
 _DROPS = (*(f"{name}_drop{end}" for name in ("mean", "worst") for end in ("", "_low", "_high")), "worst_value")
 
 
@@ -59,6 +64,8 @@ def headline(encoder, perturbation):
     content = {analysis: results.metrics(analysis, encoder, perturbation) for analysis in results.ANALYSES}
     numbers = {name: content[analysis][part][key] for name, (analysis, part, key) in _SOURCES.items()}
     numbers |= _robustness(content["robustness"]["methods"])
+    consistency = content["consistency"]["overall"] | content["consistency"]["originals"]
+    numbers |= {name + end: consistency.get(name + end) for name in CONSISTENCY for end in ("", "_low", "_high")}
     comparison = results.comparison()
     line = comparison["measures"][comparison["severity"]].get(perturbation, {}).get(encoder, {})
     numbers |= {f"severity_{name}": line.get(name) for name in ("slope", "slope_low", "slope_high", "rank")}
@@ -94,6 +101,7 @@ def table(content):
         [*_block(_COST, [(*pair, *_cost(n)) for pair, n in numbers.items()]), "", *_COST_READING],
         [*_block(_REMOVAL, [(*pair, *_removal(n)) for pair, n in numbers.items()]), "", *_REMOVAL_READING],
         _ranking(results.comparison()),
+        [*_block(_NEIGHBOURS, [(*pair, *_neighbours(n)) for pair, n in numbers.items()]), "", *_NEIGHBOURS_READING],
         [f"Report: {paths.INDEX}   Plots: {paths.FIGURES}/   Numbers: {paths.SUMMARY}   MLflow: make ui"],
     ]
     return "\n\n".join("\n".join(block) for block in blocks)
@@ -122,6 +130,14 @@ _REMOVAL = (
 _REMOVAL_READING = (
     "Gained: area between the AUC curves of a method and of nothing removed; p: paired bootstrap, Holm over methods.",
     "The best of several is best by luck, too: mind its p. Ceiling: linear classifiers trained on every value.",
+)
+_NEIGHBOURS = (
+    ("", "", "nearest is own:", "vectors,", "vectors,", "agreement:", "correlation:"),
+    ("encoder", "perturbation", "audio, DTW", "Euclidean [low, high]", "cosine", "SiMPle, cosine", "DTW, Euclidean"),
+)
+_NEIGHBOURS_READING = (
+    "Nearest is own: share of clips nearer to their own original than to any other, mean over values. Agreement: of",
+    "clips about which audio and vectors agree, right or wrong. Correlation: Spearman's, over all pairs of clips.",
 )
 _UNBROKEN = "\N{NO-BREAK SPACE}"  # an encoder and its numbers stay on one line
 UNITS = {
@@ -176,6 +192,17 @@ def _removal(n):
         f"{_auc(n, 'ceiling_area', '+')} [{_auc(n, 'ceiling_area_low', '+')}, {_auc(n, 'ceiling_area_high', '+')}]"
     )
     return (*(_method(n, label) for label in ("best", "worst")), ceiling)
+
+
+def _neighbours(n):
+    vectors = f"{_r2(n, 'within_euclidean')} [{_r2(n, 'within_euclidean_low')}, {_r2(n, 'within_euclidean_high')}]"
+    return (
+        _r2(n, "within_dtw"),
+        vectors,
+        _r2(n, "within_cosine"),
+        _r2(n, "between_agreement_simple_cosine"),
+        _r2(n, "between_spearman_dtw_euclidean"),
+    )
 
 
 def _method(n, label):

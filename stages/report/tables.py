@@ -8,12 +8,13 @@ Everything is plain text, to be escaped.
 
 - :func:`headline`: all pairs
 - :func:`of_encoder`, :func:`of_perturbation`: one encoder, or perturbation, against the other side
+- :func:`neighbours`: whether clips stay nearest to their own original under one perturbation
 - :func:`along_grid`: what every value of a perturbation did to the audio, and to the embeddings
 """
 
 from dataclasses import dataclass, field
 
-from stages.report import methods, ranking, wording
+from stages.report import consistency, methods, ranking, wording
 from stages.report.wording import auc, interval, r2, rank
 
 
@@ -141,6 +142,38 @@ def of_perturbation(g, perturbation):
         ]))  # fmt: skip
     return Table(f"perturbation-{g.perturbations.index(perturbation)}", f"The encoders under {perturbation}, in the "
                  "order in which they lose", "encoder", columns, [("", rows)])  # fmt: skip
+
+
+def neighbours(g, perturbation):
+    """Consistency in the audio and between the vectors of every encoder under one perturbation."""
+    sure, unit = f"[{confidence(g, 'consistency')} interval]", g.unit(perturbation)
+    first = g.metrics["consistency"][g.encoders[0], perturbation]
+    a, _ = consistency.chosen(first, "dtw", "euclidean")
+    columns = [
+        Cell("distance"), Cell("nearest is own", f"share of clips, {sure}"), Cell("at the smallest", "value"),
+        Cell(f"below {first['threshold']:g}", f"first value{f', {unit}' if unit else ''}"),
+        Cell(f"agreement with {consistency.NAMES[a]}", sure), Cell(f"correlation with {consistency.NAMES[a]}", sure),
+    ]  # fmt: skip
+    rows = [("audio", _neighbours(g, g.encoders[0], perturbation, name, a)) for name in first["audio"]]
+    rows += [(e, _neighbours(g, e, perturbation, name, a)) for e in g.encoders for name in first["latent"]]
+    return Table(f"neighbours-{g.perturbations.index(perturbation)}", f"Who stays nearest to its own original under "
+                 f"{perturbation}, mean over the values", "between", columns, [("", rows)])  # fmt: skip
+
+
+def _neighbours(g, encoder, perturbation, name, audio):
+    numbers = g.metrics["consistency"][encoder, perturbation]
+    overall, sides = numbers["overall"], numbers["sides"].values()
+    smallest = ", ".join(wording.value(side["smallest"]) for side in sides)
+    within, agreement = f"within_{name}", f"between_agreement_{audio}_{name}"
+    correlation = f"between_spearman_{audio}_{name}"
+    return [
+        Cell(consistency.NAMES[name]),
+        Cell(r2(overall[within]), _between(overall, within, r2)),
+        Cell(", ".join(r2(side["at_smallest"][name]) for side in sides), smallest),
+        Cell(", ".join(consistency.fall(side, name) for side in sides)),
+        Cell(r2(overall.get(agreement)), _between(overall, agreement, r2)),
+        Cell(r2(overall.get(correlation)), _between(overall, correlation, r2)),
+    ]
 
 
 def along_grid(g, perturbation):

@@ -43,8 +43,8 @@ EXPERIMENT = "earshift"
 KEY, DIGEST, WRITER = "earshift.key", "earshift.digest", "earshift.writer"
 _NOTE = "mlflow.note.content"
 _VIEW = "mlflow.sharedViewState.pairs"  # what the address that `make ui` prints asks for
-_COLUMNS = ("cca/heldout_r2", "cca/null_r2_p95", "svd/effective_rank", "roc_auc/original", "roc_auc/mean_drop",
-            "roc_auc/worst_drop")  # fmt: skip
+_COLUMNS = ("cca/heldout_r2", "cca/null_r2_p95", "svd/effective_rank", "consistency/within_euclidean",
+            "roc_auc/original", "roc_auc/mean_drop", "roc_auc/worst_drop")  # fmt: skip
 _ABOUT = (
     "One parent run for every state or DVC experiment, one child for every encoder and perturbation. Tick two children "
     "and press *Compare*."

@@ -55,6 +55,7 @@ robustness:
   seed: 0
   bootstrap: 40
   confidence: 0.95
+consistency: {{latent: [euclidean, cosine], threshold: 0.9, seed: 0, bootstrap: 40, confidence: 0.95}}
 comparison: {{severity: lsd_db, confidence: 0.95}}
 figures: {{instrument: cello}}
 report: {{clips: 2, players: null}}
@@ -245,6 +246,55 @@ def write_trajectories(root, encoder, perturbation):
     ]).to_csv(folder / "points.csv", index=False)  # fmt: skip
 
 
+def write_consistency(root, encoder, perturbation, kept=0.5):
+    """What consistency leaves of one pair; at the last value DTW keeps 7 of 8 clips and the Euclidean distance the
+    share `kept`, in proportion before.
+    """
+    unit, values = GRIDS[perturbation]
+    strength = np.linspace(0, 1, len(values))
+    shares = {("dtw", ""): 1 - strength / 8, ("simple", ""): 1 - strength / 4,
+              ("", "euclidean"): 1 - (1 - kept) * strength, ("", "cosine"): 1 - (1 - kept) * strength / 2}  # fmt: skip
+    measures = {("within", *names): of for names, of in shares.items()}
+    for (a, _), (_, z) in ((a, z) for a in list(shares)[:2] for z in list(shares)[2:]):
+        measures["between_agreement", a, z] = 1 - np.abs(shares[a, ""] - shares["", z])
+        measures["between_spearman", a, z] = np.full(len(values), kept / 2)
+        measures["own_spearman", a, z] = np.full(len(values), -kept / 4)
+    rows = [
+        (*key, value, s, number, number - 0.03125, min(number + 0.03125, 1), 36)
+        for key, of in measures.items()
+        for value, s, number in zip(values, strength, of, strict=True)
+    ]
+    overall, originals = {}, {}
+    for key, of in measures.items():
+        name, mean = "_".join(filter(None, key)), float(np.mean(of))
+        overall |= {name: mean, f"{name}_low": mean - 0.015625, f"{name}_high": min(mean + 0.015625, 1.0)}
+        if key[0] == "own_spearman":
+            name = name.replace("own", "originals")
+            originals |= {name: kept, f"{name}_low": kept - 0.125, f"{name}_high": kept + 0.125}
+    ways = {"all": values}
+    if perturbation == "gain":
+        ways = {"below": values[-2::-1], "above": values[-1:]}
+    names = {a or z: dict(zip(values, of, strict=True)) for (a, z), of in shares.items()}
+    sides = {
+        side: {
+            "values": of, "smallest": of[0], "distance_from_neutral": None if side == "all" else abs(float(of[0])),
+            "at_smallest": {name: within[of[0]] for name, within in names.items()},
+            "falls_below": {n: next((v for v in of if within[v] < 0.9), None) for n, within in names.items()},
+        }
+        for side, of in ways.items()
+    }  # fmt: skip
+    dump(root / f"metrics/consistency/{encoder}/{perturbation}.json", {
+        "encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder],
+        "clips": {"used": 36, "recordings": 18, "invalid": 0, "twins": dict.fromkeys(names, 0)},
+        "audio": ["dtw", "simple"], "latent": ["euclidean", "cosine"], "threshold": 0.9,
+        "overall": overall, "originals": originals, "sides": sides, "notes": [],
+    })  # fmt: skip
+    folder = root / f"plots/consistency/{encoder}/{perturbation}"
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ["measure", "audio", "latent", "value", "strength", "number", "low", "high", "clips"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "curves.csv", index=False)
+
+
 def write_comparison(root):
     """What comparison makes of the rest, with `root` as working directory."""
     before = os.getcwd()
@@ -280,6 +330,7 @@ def write_results(root, encoders=("mfcc", "musicnn"), perturbations=("gain", "re
         write_pair(root, encoder, perturbation, 0.25 + 0.125 * (i % 5), rng=rng)
         write_robustness(root, encoder, perturbation, 0.125 + 0.0625 * (i % 5), rng=rng)
         write_trajectories(root, encoder, perturbation)
+        write_consistency(root, encoder, perturbation, kept=0.5 - 0.0625 * (i % 5))
     for perturbation in perturbations:
         write_severity(root, perturbation)
     write_comparison(root)

@@ -37,7 +37,33 @@ def test_what_was_done(inputs):
         "(6 values, −40 to 5 dB) and reverb (6 values, room size 0.01 to 1)."
     )
     assert "mfcc (144 numbers per clip) and musicnn (753)" in vectors
-    assert "costs a classifier" in asked
+    assert "costs a classifier" in asked and "nearest to their own original" in asked
+
+
+def test_neighbours(inputs):
+    text = said("Do neighbours stay neighbours?")
+    assert text.startswith(
+        "Between vectors (Euclidean), from 66 % [64 %, 67 %] of the clips (musicnn under reverb) to 75 % [73 %, 77 %] "
+        "of the clips (mfcc under gain) stay nearer to their own original than to any other, on average over the "
+        "values. In the audio (DTW) more do so in all 4 pairs and fewer in none of the 4 pairs, with intervals apart."
+    )
+    assert text.endswith("correlation from 0.16 [0.14, 0.17] (musicnn under reverb) to 0.25 [0.23, 0.27] (mfcc under "
+                         "gain).")  # fmt: skip
+    change(inputs / "metrics/consistency/mfcc/gain.json", ("overall", "within_euclidean_high", 0.95))
+    assert "In the audio (DTW) more do so in 3 of the 4 pairs" in said("Do neighbours stay neighbours?")
+
+
+def test_neighbours_without_intervals_or_numbers(inputs):
+    files = [inputs / f"metrics/consistency/{e}/{p}.json" for e in ("mfcc", "musicnn") for p in ("gain", "reverb")]
+    for path in files:
+        ends = [f"{name}{end}" for name in ("within_dtw", "within_euclidean") for end in ("_low", "_high")]
+        change(path, *(("overall", name, None) for name in [*ends, "between_spearman_dtw_euclidean"]))
+    text = said("Do neighbours stay neighbours?")
+    assert text.startswith("Between vectors (Euclidean), from 66 % of the clips") and "In the audio" not in text
+    assert "correlation" not in text
+    for path in files:
+        change(path, ("overall", "within_euclidean", None))
+    assert "Do neighbours stay neighbours?" not in {f.title for f in answers.findings(read())}
 
 
 def test_farthest(inputs):

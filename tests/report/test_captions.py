@@ -31,6 +31,15 @@ def test_the_text_gives_the_numbers(g):
     assert "reverb from 1.0 to 13.0 dB" in captions.caption("severity", g).alt
 
 
+def test_the_text_gives_the_numbers_of_consistency(g):
+    assert captions.caption("consistency", g).alt.endswith(
+        "audio, DTW: gain 0.94; reverb 0.94; vectors, Euclidean: gain: mfcc 0.75, musicnn 0.69; "
+        "reverb: mfcc 0.72, musicnn 0.66."
+    )
+    assert "gain: mfcc −4 and 5, musicnn −4 and 5; reverb: mfcc 0.22" in captions.caption("minimum_magnitudes", g).alt
+    assert captions.caption("originals_correlation", g).alt.endswith("Euclidean: mfcc 0.50, musicnn 0.38.")
+
+
 def test_pictures_of_one_encoder(g):
     assert captions.encoder_of("roc_auc_mfcc", g.encoders) == "mfcc"
     assert captions.encoder_of("beyond_musicnn", g.encoders) == "musicnn"

@@ -41,8 +41,9 @@ def test_metrics_of_a_pair_are_few_and_grouped(world):
     assert found["svd/effective_rank"] == {0: 5.25} and found["svd/originals_effective_rank"] == {0: 12.5}
     assert list(found["svd/spectrum"]) == list(found["svd/originals_spectrum"]) == list(range(1, 25))
     assert found["svd/spectrum"][1] == 1 and found["svd/spectrum"][2] == pytest.approx(0.778801)
-    assert {name.partition("/")[0] for name in found} == {"cca", "svd", "trajectories", "roc_auc", "gain"}
-    assert len(found) <= 64
+    groups = {"cca", "svd", "trajectories", "roc_auc", "gain", "consistency"}
+    assert {name.partition("/")[0] for name in found} == groups
+    assert len(found) <= 80
 
 
 def test_what_a_classifier_loses(world):
@@ -61,6 +62,17 @@ def test_trajectories_of_a_pair(world):
     assert found["trajectories/straightness_low"] == {0: 0.625}
     assert found["trajectories/distance_at_value"] == pytest.approx({i: 1 + 0.6 * (i - 1) for i in range(1, 7)})
     assert found["trajectories/turn_at_value"] == dict.fromkeys(range(2, 6), 35.5)
+
+
+def test_consistency_of_a_pair(world):
+    found = by_name(made()[1].metrics)
+    assert found["consistency/within_dtw"] == {0: 0.9375} and found["consistency/within_cosine_low"] == {0: 0.859375}
+    assert found["consistency/between_agreement_dtw_euclidean"] == {0: 0.8125}
+    assert found["consistency/between_agreement_simple_cosine"] == {0: 1}
+    assert found["consistency/between_spearman_dtw_euclidean"] == {0: 0.25}
+    assert found["consistency/within_euclidean_at_value"] == pytest.approx({i: 1.1 - 0.1 * i for i in range(1, 7)})
+    assert found["consistency/within_dtw_at_value"][6] == pytest.approx(0.875)
+    assert len([name for name in found if name.startswith("consistency/")]) == 17
 
 
 def test_the_parent_shows_the_headline_the_ranks_and_all_grids(world):

@@ -9,6 +9,7 @@ import pytest
 from results_on_disk import (
     dump,
     write_comparison,
+    write_consistency,
     write_pair,
     write_params,
     write_results,
@@ -66,6 +67,19 @@ FIRST = {
     "ceiling_area_high": 0.0664062,
     "severity_rank": 1.0,
 }
+# consistency: means over strengths 0 to 1 of what the distances keep, agreement 1 less their difference
+MEANS = {
+    "within_dtw": 0.9375,
+    "within_simple": 0.875,
+    "within_euclidean": 0.75,
+    "within_cosine": 0.875,
+    "between_agreement_dtw_euclidean": 0.8125,
+    "between_agreement_simple_cosine": 1.0,
+    "between_spearman_dtw_euclidean": 0.25,
+}
+for name, mean in MEANS.items():
+    FIRST |= {name: mean, f"{name}_low": mean - 0.015625, f"{name}_high": min(mean + 0.015625, 1.0)}
+FIRST |= {f"originals_spearman_dtw_euclidean{end}": n for end, n in (("", 0.5), ("_low", 0.375), ("_high", 0.625))}
 
 
 def written(world):
@@ -142,6 +156,29 @@ def test_what_it_costs_and_what_removing_helps(world, capsys):
         ["reverb", "1", "mfcc", "0.014", "(100", "%)", "2", "musicnn", "0.023", "(0", "%)"],
         ["overall", "1", "mfcc", "(100", "%)", "2", "musicnn", "(0", "%)"],
     ]  # fmt: skip
+
+
+def test_whether_neighbours_stay(world, capsys):
+    summary.main(["--show"])
+    found = blocks(capsys.readouterr().out)["nearest is own"]
+    assert found[1].split() == ["encoder", "perturbation", "audio,", "DTW", "Euclidean", "[low,", "high]", "cosine",
+                                "SiMPle,", "cosine", "DTW,", "Euclidean"]  # fmt: skip
+    assert found[3].split() == ["mfcc", "gain", "0.94", "0.75", "[0.73,", "0.77]", "0.88", "1.00", "0.25"]
+
+
+def test_distances_that_were_left_out(world, capsys):
+    """consistency.latent may leave out one of them."""
+    for path in world.glob("metrics/consistency/*/*.json"):
+        content = json.loads(path.read_text())
+        for part in ("overall", "originals"):
+            content[part] = {name: n for name, n in content[part].items() if "cosine" not in name}
+        dump(path, content)
+    summary.main([])
+    first = written(world)["mfcc"]["gain"]
+    assert first["within_euclidean"] == 0.75 and not {name for name in first if "cosine" in name}
+    summary.main(["--show"])
+    found = blocks(capsys.readouterr().out)["nearest is own"]
+    assert found[3].split() == ["mfcc", "gain", "0.94", "0.75", "[0.73,", "0.77]", "-", "-", "0.25"]
 
 
 def test_best_and_worst_are_among_those_with_numbers(world, capsys):
@@ -226,6 +263,7 @@ def test_table_keeps_its_width_whatever_the_names(tmp_path, monkeypatch, capsys)
     write_pair(tmp_path, name, "gain", 0.5)
     write_robustness(tmp_path, name, "gain", 0.5)
     write_trajectories(tmp_path, name, "gain")
+    write_consistency(tmp_path, name, "gain")
     write_comparison(tmp_path)
     capsys.readouterr()
     summary.main(["--show"])
@@ -259,6 +297,7 @@ def test_only_the_selection_is_read(world):
 
 
 @pytest.mark.parametrize("name", [
+    "metrics/consistency/mfcc/gain.json",
     "metrics/cca/mfcc/gain.json", "metrics/svd/musicnn/reverb.json", "metrics/trajectories/mfcc/gain.json",
     "metrics/robustness/mfcc/reverb.json", "metrics/comparison.json",
 ])  # fmt: skip

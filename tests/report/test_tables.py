@@ -79,6 +79,21 @@ def test_encoders_under_a_perturbation_stand_in_the_order_in_which_they_lose(inp
     assert cells(table)["", "mfcc"]["rank"] == "1" and cells(table)["", "mfcc"]["first"] == "100\xa0%"
 
 
+def test_neighbours_of_audio_and_encoders(inputs):
+    table = tables.neighbours(read(), "gain")
+    (_, rows), = table.groups  # fmt: skip
+    assert [(name, of[0].text) for name, of in rows] == [
+        ("audio", "DTW"), ("audio", "SiMPle"), ("mfcc", "Euclidean"), ("mfcc", "cosine"), ("musicnn", "Euclidean"),
+        ("musicnn", "cosine"),
+    ]  # fmt: skip
+    assert [cell.text for cell in rows[2][1]] == ["Euclidean", "0.75", "0.60, 0.50", "−4, 5", "0.81", "0.25"]
+    assert [cell.note.replace("\xa0", " ") for cell in rows[2][1]] == [
+        "", "[0.73, 0.77]", "−4, 5", "", "[0.80, 0.83]", "[0.23, 0.27]"
+    ]  # fmt: skip
+    assert [cell.text for cell in rows[0][1]] == ["DTW", "0.94", "0.90, 0.88", "never, 5", "–", "–"]
+    assert len(table.columns) == len(rows[0][1])
+
+
 def test_severity_stands_beside_what_it_does(inputs):
     table = tables.along_grid(read(), "gain")
     (_, rows), = table.groups  # fmt: skip

@@ -116,6 +116,7 @@ def test_everything_is_shown(ready, capsys, monkeypatch):
         "plots/cca/samplewise_r2.csv", "plots/svd/spectrum.csv", "metrics/trajectories/gain.json",
         "metrics/robustness/gain.json", "plots/trajectories/points.csv", "plots/trajectories/path.csv",
         "plots/robustness/curves.csv", "plots/robustness/draws.parquet", "plots/robustness/scores.parquet",
+        "metrics/consistency/gain.json", "plots/consistency/curves.csv",
     }  # fmt: skip
     curve = api.get_metric_history(child.info.run_id, "roc_auc/none")
     assert {m.step: m.value for m in curve} == pytest.approx({step: 0.9375 - 0.05 * (step - 1) for step in range(1, 7)})
