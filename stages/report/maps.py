@@ -91,11 +91,11 @@ def path_figure(content):
             turn.plot(table["strength"], table["turning_angle"], **look)
         style.value_axis(turn, *values(table), style.axis_label(perturbation, numbers["unit"]))
         far.set_title(perturbation)
-        far.set_ylim(bottom=0)
         turn.set_ylim(-6, 186)
         turn.set_yticks(range(0, 181, 30))
         for axes in (far, turn):
             axes.grid(axis="y")
+    grid[0, 0].set_ylim(bottom=0)  # once all is drawn: the row shares its axis, and this keeps its upper end
     grid[0, 0].set_ylabel("distance from the original\n(1: that between two clips)")
     grid[1, 0].set_ylabel("turn of the path at a value\n(degrees)")
     made.align_ylabels(grid[:, 0])

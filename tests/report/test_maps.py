@@ -8,6 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 from results_on_disk import GRIDS, INSTRUMENTS, dump, write_params
 
+from stages import paths
 from stages.errors import UserError
 from stages.report import maps, results, style
 
@@ -202,3 +203,13 @@ def test_a_missing_file_is_named(content, world):
     (world / "plots/trajectories/mfcc/gain/points.csv").unlink()
     with pytest.raises(UserError, match="plots/trajectories/mfcc/gain/points.csv is missing; `dvc repro`"):
         maps.umap_maps(content, "cello")
+
+
+def test_paths_show_the_farthest_whatever_column_it_is_in(content):
+    path = paths.plots("trajectories", "musicnn", "reverb") / "path.csv"
+    table = pd.read_csv(path, dtype={"value": str})
+    table["distance_from_original"] *= 10
+    table.to_csv(path, index=False)
+    apart = results.metrics("trajectories", "musicnn", "reverb")["distance_between_originals"]
+    farthest = table["distance_from_original"].max() / apart
+    assert maps.path_figure(content).axes[0].get_ylim()[1] > farthest
