@@ -10,7 +10,7 @@ Kim et al. (2019) took fastdtw in Python, at its default radius, and SiMPle in N
 - the whole study: time on this machine's cores and disk, from the measured rates
 
 fastdtw is nothing that the pipeline needs. To measure against it, make an environment outside of this repository:
-``python -m venv --system-site-packages /tmp/peers && /tmp/peers/bin/pip install fastdtw==0.3.4``, and add its
+``python -m venv --system-site-packages ../peers && ../peers/bin/pip install fastdtw==0.3.4``, and add its
 site-packages to PYTHONPATH.
 """
 
@@ -92,7 +92,7 @@ def _dtw(sequences, clips, rng, cores):
     all_cores = _on_all_cores(lambda part: dtw_matrix(part, sequences), sequences, cores)
     speed = f"{one * 1e6:.0f} us a pair on 1 core, {all_cores * 1e6:.0f} on {cores}"
     pairs = rng.integers(0, len(clips), (PEER_PAIRS, 2))
-    exact = np.array([_table(clips[i], clips[j]) for i, j in pairs])
+    exact = np.array([exact_dtw(clips[i], clips[j]) for i, j in pairs])
     error = np.abs(matrix[tuple(pairs.T)] - exact)[exact > 0] / exact[exact > 0]
     print(f"dtw: {FRAMES} x {FRAMES} frames x {DIMS}: {speed}; largest relative error {error.max():.1e}")
     try:
@@ -114,7 +114,7 @@ def _dtw(sequences, clips, rng, cores):
     return all_cores
 
 
-def _table(query, candidate):
+def exact_dtw(query, candidate):
     """Exact cost by the definition, in float64."""
     import numpy as np
 

@@ -6,19 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.distances import exact_dtw
 from stages.analyse.dtw import dtw, dtw_matrix, own_nearest
 from stages.analyse.sequences import packed
-
-
-def table(query, candidate):
-    """The distance by the definition, cell by cell, in float64."""
-    costs = np.linalg.norm(query[:, None].astype(np.float64) - candidate, axis=2)
-    total = np.full((len(query) + 1, len(candidate) + 1), np.inf)
-    total[0, 0] = 0
-    for i in range(len(query)):
-        for j in range(len(candidate)):
-            total[i + 1, j + 1] = costs[i, j] + min(total[i, j], total[i, j + 1], total[i + 1, j])
-    return total[-1, -1]
 
 
 def sequences(rng, lengths, dims=24, scale=20.0):
@@ -29,7 +19,7 @@ def sequences(rng, lengths, dims=24, scale=20.0):
 def test_equals_the_definition(seed, rows, columns, dims):
     rng = np.random.default_rng(seed)
     query, candidate = sequences(rng, [rows, columns], dims, scale=10.0 ** rng.uniform(-3, 3))
-    assert dtw(query, candidate) == pytest.approx(table(query, candidate), rel=1e-6)
+    assert dtw(query, candidate) == pytest.approx(exact_dtw(query, candidate), rel=1e-6)
 
 
 @pytest.mark.parametrize("rows, columns", [(130, 130), (130, 87), (40, 433)])
@@ -42,7 +32,7 @@ def test_equals_librosa(rng, rows, columns):
 def test_nearly_equal_sequences_far_from_zero(rng):
     query = sequences(rng, [50], scale=1.0)[0] + np.float32(500)
     candidate = query + rng.normal(0, 1e-3, query.shape).astype(np.float32)
-    assert dtw(query, candidate) == pytest.approx(table(query, candidate), rel=1e-6)
+    assert dtw(query, candidate) == pytest.approx(exact_dtw(query, candidate), rel=1e-6)
 
 
 def test_a_sequence_is_at_no_distance_from_itself_played_slowly(rng):
