@@ -449,10 +449,10 @@ def keep_corpus_audio(part, clips):
 
 
 def read_clips(path=paths.CLIPS):
-    """clips.csv as a pandas table: clip, group, label, genre and split as text ("" where unknown), valid as bool."""
+    """clips.csv as a pandas table: clip, group, label, genre, split, tags as text ("" where unknown), valid as bool."""
     import pandas as pd
 
-    words = ["clip", "group", "label", "genre", "split", "problem", "sha256"]
+    words = ["clip", "group", "label", "genre", "split", "tags", "problem", "sha256"]
     try:
         return pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False)
     except FileNotFoundError as error:

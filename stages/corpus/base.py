@@ -10,6 +10,8 @@ import numpy as np
 
 from stages.errors import UserError
 
+TAG_SEPARATOR = "|"  # between the tags of a clip in clips.csv
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -20,6 +22,7 @@ class Clip:
     audio : int16 or float32 [shape=(channels, samples)], or None where it could not be read
     sample_rate : int, Hz
     label, genre, split : str, "" where unknown; a given split ("train" or "test") is kept
+    tags : tuple of str, all that is true of the clip at once, where the corpus knows it; none holds the character |
     problem : str, why the clip cannot be used; "" where it can
     """
 
@@ -30,6 +33,7 @@ class Clip:
     label: str = ""
     genre: str = ""
     split: str = ""
+    tags: tuple = ()
     problem: str = ""
 
 
@@ -70,6 +74,16 @@ class Corpus:
     def clips(self, recording):
         """The :class:`Clip` objects cut from one recording, in order. Runs in a worker process."""
         raise NotImplementedError
+
+    def separated(self, recording):
+        """The clips of one recording taken apart: what is predominant in each, and what accompanies it.
+
+        Returns
+        -------
+        list of (float32 [shape=(channels, samples)], float32 [shape=(channels, samples)])
+            In the order of :meth:`clips`; the two of a clip add up to its audio. None where the corpus has no stems.
+        """
+        return None
 
     def dtype(self, recordings):
         """ "int16" where every clip comes from 16-bit audio, else "float32"."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from stages import paths, store
 from stages.compute import Progress, ordered_map
+from stages.corpus.base import TAG_SEPARATOR
 from stages.corpus.split import TEST, TRAIN, UNUSED, assigned_splits
 from stages.errors import UserError, command
 from stages.params import load
@@ -99,6 +100,7 @@ def _stored(source, recording, dtype):
             "label": clip.label,
             "genre": clip.genre,
             "split": clip.split,
+            "tags": TAG_SEPARATOR.join(sorted(set(clip.tags))),
             "seconds": 0.0 if clip.problem else audio.shape[1] / clip.sample_rate,
             "channels": audio.shape[0],
             "sample_rate": clip.sample_rate,
