@@ -32,7 +32,7 @@ SHARED = $(if $(filter-out 0,$(AUDIO)),--audio) $(if $(ENCODERS),--encoders $(EN
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro paper weights remote push pull test test-ui bench ui report show queue experiments preset lint \
+.PHONY: help setup repro paper weights remote push pull test test-slow test-ui bench ui report show queue experiments preset lint \
 	clean
 .DEFAULT_GOAL := help
 
@@ -54,13 +54,13 @@ repro: $(STAMP) ## run the whole pipeline and print the table
 	@dvc repro
 	@python -m stages.report.summary --show
 
-paper: $(STAMP) ## the first study as published (hours to days: docs/reproducing-paper-1.md), its curves beside ours
+paper: $(STAMP) ## a study as published, beside ours: the first (docs/reproducing-paper-1.md), PRESET=paper3 the third
 	@python -m stages.preset $(PRESET)
 	@python -m stages.encode.weights
 	@dvc repro
 	@python -m stages.report.summary --show
-	@python -m stages.analyse.published
-	@python -m stages.report.published
+	@$(if $(findstring paper3,$(PRESET)),python -m stages.report.third_study,python -m stages.analyse.published \
+		&& python -m stages.report.published)
 
 weights: $(STAMP) ## fetch and check the weight files of the encoders in run.encoders
 	@python -m stages.encode.weights
@@ -93,6 +93,9 @@ $(TEST_STAMP): tests/requirements.lock $(REMOTE_STAMP)
 
 test: $(TEST_STAMP) ## run the tests
 	@python -m pytest --ignore=tests/ui --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+test-slow: $(TEST_STAMP) ## run the statistical tests that take minutes
+	@python -m pytest -m slow
 
 test-ui: $(UI_STAMP) ## run the tests in a browser, your system's Chromium
 	@python -m pytest tests/ui -rsP

@@ -103,6 +103,15 @@ def names():
     return _rule(check)
 
 
+def some_of(known):
+    """A list of distinct words out of `known`, which may be empty."""
+
+    def check(key, value):
+        return () if value == [] else _known_names(key, value, known)
+
+    return _rule(check)
+
+
 def grid(low, high, *, whole=False):
     """At least two distinct numbers in [low, high]; the order in which they are written does not matter."""
 
@@ -285,8 +294,25 @@ def _latent_distances(key, value):
 
 
 @dataclass(frozen=True)
+class Tsne:
+    """``clips``: how many of the corpus the map shows."""
+
+    clips: int = integer(1, 5_000)
+    perplexity: float = number(1, 1_000)
+    seed: int = integer(0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
 class Comparison:
     severity: str = choice("lsd_db", "loudness_lu", "snr_db")
+    confidence: float = number(0.5, 0.999)
+
+
+@dataclass(frozen=True)
+class Significance:
+    """``basis``: the most functions of a smooth of magnitude, its constant among them."""
+
+    basis: int = integer(3, 100)
     confidence: float = number(0.5, 0.999)
 
 
@@ -325,13 +351,64 @@ def _device(key, value):
 
 
 @dataclass(frozen=True)
+class Lessons:
+    """One task of networks that are trained here; ``corpus``: what it is trained on, None for the pipeline's own."""
+
+    corpus: str = _rule(lambda key, value: _corpus_name(key, value))
+    epochs: int = integer(1, 1_000_000)
+
+
+@dataclass(frozen=True)
+class Tagging(Lessons):
+    """``tags``: how many of the commonest are learned."""
+
+    tags: int = integer(2, 10_000)
+
+
+def _corpus_name(key, value):
+    return None if value is None else choice(*scan.plugins("corpus")).metadata["check"](key, value)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Of networks that are trained here. ``validation`` and ``draw`` are shares of recordings."""
+
+    autoencoder: Lessons = section(Lessons)
+    autotagging: Tagging = section(Tagging)
+    instruments: Lessons = section(Lessons)
+    separation: Lessons = section(Lessons)
+    validation: float = number(0.01, 0.5)
+    draw: float = number(0.01, 1)
+    seed: int = integer(0, 2**32 - 1)
+    batch: int = integer(2, 10_000)
+    patience: int = integer(1, 1_000_000, nullable=True)
+    learning_rate: float = number(1e-8, 10)
+    final_learning_rate: float = number(1e-8, 10)
+    weight_decay: float = number(0, 1)
+    dropout: float = number(0, 0.95)
+    threads: int = integer(1, 256)
+    mixed_precision: bool = flag()
+    unpool_places: bool = flag(nullable=True)
+    linear_mfcc_target: bool = flag(nullable=True)
+    two_sided_mask: bool = flag(nullable=True)
+    bootstrap: int = integer(1, 1_000_000)
+    confidence: float = number(0.5, 0.999)
+
+    def switches(self, fidelity):
+        """The accidents of the published networks that are on: those set by hand, else as ``fidelity`` says."""
+        names = ("unpool_places", "linear_mfcc_target", "two_sided_mask")
+        return {n: fidelity == "paper" if getattr(self, n) is None else getattr(self, n) for n in names}
+
+
+@dataclass(frozen=True)
 class CorpusParams:
-    """The ``corpus`` section: which corpus, how it is split, and the options of the one that is named."""
+    """The ``corpus`` section: which corpus, how it is split, its options (``source``), and those of all corpora."""
 
     name: str
     on_bad_clip: str
     split: Split
     source: object
+    sources: dict
 
 
 @dataclass(frozen=True)
@@ -343,6 +420,7 @@ class Params:
     run: Run
     perturb: Perturb
     perturbations: dict
+    training: Training
     encoders: dict
     distances: Distances
     cca: Cca
@@ -350,7 +428,9 @@ class Params:
     trajectories: TrajectoryMaps
     robustness: Robustness
     consistency: Consistency
+    tsne: Tsne
     comparison: Comparison
+    significance: Significance
     figures: Figures
     report: Report
     compute: Compute
@@ -361,6 +441,11 @@ class Params:
         by_fidelity = self.fidelity == "paper"
         switches = {name: getattr(self.perturb, name) for name in ("reverb_tail", "wav_round_trip", "clip")}
         return {name: by_fidelity if value is None else value for name, value in switches.items()}
+
+    def lesson_corpus(self, task):
+        """Name of the corpus that a task is trained on, None for the pipeline's own."""
+        own = getattr(self.training, task, None)
+        return own and own.corpus
 
     def keeps_audio(self, perturbation):
         """Whether effected audio is kept: as ``perturb.keep_audio`` says, else where making it takes long."""
@@ -419,13 +504,16 @@ def parse(document):
         perturb=build(Perturb, document["perturb"], "perturb"),
         perturbations=_perturbations(document["perturbations"]),
         encoders=_encoders(document["encoders"], run.encoders, fidelity),
+        training=build(Training, document["training"], "training"),
         distances=build(Distances, document["distances"], "distances"),
         cca=build(Cca, document["cca"], "cca"),
         svd=build(Svd, document["svd"], "svd"),
         trajectories=build(TrajectoryMaps, document["trajectories"], "trajectories"),
         robustness=build(Robustness, document["robustness"], "robustness"),
         consistency=build(Consistency, document["consistency"], "consistency"),
+        tsne=build(Tsne, document["tsne"], "tsne"),
         comparison=build(Comparison, document["comparison"], "comparison"),
+        significance=build(Significance, document["significance"], "significance"),
         figures=build(Figures, document["figures"], "figures"),
         report=build(Report, document["report"], "report"),
         compute=build(Compute, document["compute"], "compute"),
@@ -463,7 +551,8 @@ def _corpus(document):
         name=name,
         on_bad_clip=choice("error", "skip").metadata["check"]("corpus.on_bad_clip", document["on_bad_clip"]),
         split=build(Split, document["split"], "corpus.split"),
-        source=sources[name] if name in sources else build(known[name], {}, f"corpus.{name}"),
+        source=sources.get(name) or build(known[name], {}, f"corpus.{name}"),
+        sources=sources,
     )
 
 

@@ -17,6 +17,8 @@ SCRATCH = Path(".dvc/tmp/earshift")  # what a killed analysis had finished
 _ROOT = Path(os.environ.get("DVC_ROOT", ""))
 DOWNLOADS = _ROOT / "data/downloads"
 AUDIO = _ROOT / "data/audio"
+TRAINING = _ROOT / "data/training"
+CHECKPOINTS = _ROOT / "data/checkpoints"
 
 SOURCE = Path("data/source.json")
 CORPUS = Path("data/corpus")
@@ -24,6 +26,8 @@ CLIPS = CORPUS / "clips.csv"
 MATERIALS = Path("data/materials")
 PERTURBED = Path("data/perturbed")
 ENCODERS = Path("data/encoders")
+LESSONS = Path("data/lessons.json")  # what networks are trained on that is not the corpus
+MODELS = Path("data/models")
 WEIGHTS = Path("data/weights")
 EMBEDDINGS = Path("data/embeddings")
 EXCERPTS = Path("data/excerpts")
@@ -33,9 +37,11 @@ METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
 HEADLINE = METRICS / "headline.json"  # what `dvc exp show` shows
 COMPARISON = METRICS / "comparison.json"
+SIGNIFICANCE = METRICS / "significance.json"
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
 COMPARISON_PLOTS = PLOTS / "comparison"
+SIGNIFICANCE_PLOTS = PLOTS / "significance"
 PAGE = Path("report/page.html")  # an output: equal results give equal bytes
 INDEX = Path("report/index.html")  # the same with its commit, to look at and to send
 
@@ -48,6 +54,26 @@ def corpus_audio(digest):
 def kept_audio(perturbation, value, fingerprint):
     """Packed audio of one value of a perturbation, where it is kept."""
     return AUDIO / perturbation / f"{value}-{fingerprint[:16]}.h5"
+
+
+def training_audio(digest):
+    """Packed audio that networks are trained on, named by its content."""
+    return TRAINING / f"{digest[:16]}.h5"
+
+
+def training_clips(digest):
+    """Table of a corpus that networks are trained on and that is not the pipeline's own."""
+    return TRAINING / f"{digest[:16]}.csv"
+
+
+def model(encoder):
+    """Folder with the networks of an encoder that were trained here."""
+    return MODELS / encoder
+
+
+def checkpoint(digest):
+    """Where a training keeps what it needs to go on after it was killed."""
+    return CHECKPOINTS / f"{digest[:16]}.pt"
 
 
 def material(perturbation):
@@ -108,6 +134,11 @@ def metrics(analysis, encoder, perturbation):
 def plots(analysis, encoder, perturbation):
     """Folder with the plot data of one analysis of one encoder under one perturbation."""
     return PLOTS / analysis / encoder / perturbation
+
+
+def tsne(encoder):
+    """Map of originals and of the smallest values of every perturbation, by one encoder."""
+    return PLOTS / "tsne" / f"{encoder}.csv"
 
 
 # The side-by-side comparison with a published figure

@@ -1,6 +1,7 @@
 """Lays presets/NAME.yaml over params.yaml, comments kept: ``python -m stages.preset NAME``.
 
-A preset may begin with ``extends: OTHER``: that one is laid over first.
+A preset may begin with ``extends: OTHER``: that one is laid over first. It sets keys that are there, and may add
+encoders that name their class.
 """
 
 import argparse
@@ -50,11 +51,11 @@ def _overlays(name, over):
 
 def _merge(document, overlay, where):
     for key, value in overlay.items():
-        if key not in document:
+        if key not in document and not (where == "encoders." and "class" in (value or {})):
             raise UserError(f"the preset sets {where}{key}, which {paths.PARAMS} does not have")
-        if isinstance(value, dict) and isinstance(document[key], dict):
+        if isinstance(value, dict) and isinstance(document.get(key), dict):
             _merge(document[key], value, f"{where}{key}.")
-        elif isinstance(value, list) and isinstance(document[key], list):
+        elif isinstance(value, list) and isinstance(document.get(key), list):
             document[key][:] = value  # in place, so that the list keeps its style and comment
         else:
             document[key] = value

@@ -27,6 +27,7 @@ SMALL = {
     "trajectories.bootstrap": 50,
     "robustness.bootstrap": 50,
     "consistency.bootstrap": 50,
+    "compute.device": "cpu",  # asking for another one takes as long as MFCC
     "compute.workers": 1,  # beside other tests: starting workers would cost more than they save
 }
 
@@ -102,7 +103,7 @@ class Clone:
 
 
 def clone_of_the_sources(root):
-    """A git repository with what is in this working tree, committed."""
+    """A git repository with what is in this working tree, and what was compiled of it."""
     listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=REPOSITORY, capture_output=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (REPOSITORY / name).is_file():
@@ -110,9 +111,30 @@ def clone_of_the_sources(root):
             shutil.copy(REPOSITORY / name, root / name)
     shutil.rmtree(root / "metrics", ignore_errors=True)  # of the default run
     (root / "dvc.lock").unlink(missing_ok=True)
+    _keep_compiled(REPOSITORY, root)
     clone = Clone(root)
     clone("git", "init", "-q")
     return clone
+
+
+def cloned(clone, root):
+    """What `git clone` makes of a clone at `root`, and what was compiled of it, so that nothing is compiled twice."""
+    clone("git", "clone", "-q", str(clone.root), str(root))
+    _keep_compiled(clone.root, Path(root))
+    return Clone(root)
+
+
+def _keep_compiled(old, new):
+    """Copy what Python and Numba compiled of stages/. Python goes by times, Numba by content."""
+    for source in old.glob("stages/**/*.py"):
+        copy = new / source.relative_to(old)
+        if copy.is_file() and copy.read_bytes() == source.read_bytes():
+            shutil.copystat(source, copy)
+    for source in old.glob("stages/**/__pycache__/*"):
+        if source.suffix in (".pyc", ".nbi", ".nbc"):  # and not what another process is writing
+            copy = new / source.relative_to(old)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy)
 
 
 def small_run(tmp_path_factory):

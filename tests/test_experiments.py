@@ -8,12 +8,12 @@ import sys
 import pytest
 from clones import small_run
 
-SWEEP = ["-S", "svd.energy=0.7,0.8,0.9", "-S", "run.encoders=[mfcc],[yamnet]", "-S", "run.perturbations=[gain]"]
+SWEEP = ["-S", "svd.energy=0.7,0.8", "-S", "run.encoders=[mfcc],[yamnet]", "-S", "run.perturbations=[gain]"]
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """A clone in which six experiments were run by two workers; what the queue printed is in ``log``."""
+    """A clone in which four experiments were run by two workers; what the queue printed is in ``log``."""
     clone = small_run(tmp_path_factory)
     clone.dvc("exp", "run", "--queue", *SWEEP)
     clone.log = clone(sys.executable, "-m", "stages.queue", "--jobs", "2")
@@ -36,12 +36,12 @@ def in_mlflow(clone):
     return found
 
 
-def test_six_rows_with_a_headline(swept):
-    assert "all 6 done" in swept.log
+def test_four_rows_with_a_headline(swept):
+    assert "all 4 done" in swept.log
     found = rows(swept)
-    assert len(found) == 6
+    assert len(found) == 4
     selections = {(row["run.encoders"], row["svd.energy"]) for row in found}
-    assert selections == {(e, s) for e in ("['mfcc']", "['yamnet']") for s in ("0.7", "0.8", "0.9")}
+    assert selections == {(e, s) for e in ("['mfcc']", "['yamnet']") for s in ("0.7", "0.8")}
     headline = ["heldout_r2", "null_r2_p95", "effective_rank", "straightness", "roc_auc", "mean_drop", "best_gain",
                 "svd_gain"]  # fmt: skip
     assert all(row[name] != "" for row in found for name in headline)
@@ -50,13 +50,13 @@ def test_six_rows_with_a_headline(swept):
     assert metrics == ("metrics/headline.json",), "a handful, not hundreds"
 
 
-def test_six_parents_and_their_children_whatever_is_run_again(swept):
+def test_four_parents_and_their_children_whatever_is_run_again(swept):
     before = in_mlflow(swept)
     names = {row["Experiment"] for row in rows(swept)}
-    assert len(names) == 6 and names < set(before)
-    assert sorted(tuple(before[name]) for name in names) == [("mfcc / gain",)] * 3 + [("yamnet / gain",)] * 3
+    assert len(names) == 4 and names < set(before)
+    assert sorted(tuple(before[name]) for name in names) == [("mfcc / gain",)] * 2 + [("yamnet / gain",)] * 2
     runs = swept.mlflow("select run_uuid, lifecycle_stage, status from runs order by run_uuid")
-    for _ in range(3):
+    for _ in range(2):
         swept(sys.executable, "-m", "stages.report.track", "--all-experiments")
     assert swept.mlflow("select run_uuid, lifecycle_stage, status from runs order by run_uuid") == runs
 

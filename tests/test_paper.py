@@ -1,7 +1,8 @@
 """`make paper` as a user types it, on stand-ins for the official files: fused, materialised, compared.
 
 Everything is what runs on the official files: the archive is read, the split made, weights checked and converted, the
-clips perturbed as published, three foundation encoders run. Only the grids are short, and windows of OpenL3 few.
+clips perturbed as published, three foundation encoders run. Only the grids are short, windows of OpenL3 few, and most
+instruments have too few clips for a classifier.
 """
 
 import os
@@ -10,6 +11,7 @@ import shutil
 import pytest
 from clones import clone_of_the_sources
 
+from benchmarks.mirror import irmas
 from benchmarks.mirror.__main__ import write
 from stages import store
 
@@ -23,18 +25,19 @@ perturbations:
   gain: {grid: [-40, 5]}
   reverb: {grid: [0.01, 1.0]}
 encoders:
-  openl3: {hop: 0.5}
+  openl3: {hop: 3}
 robustness: {methods: [none, pca], bootstrap: 20}
 consistency: {bootstrap: 20}
 trajectories: {clips: 2, bootstrap: 20}
 """
+CLIPS = {**dict.fromkeys(irmas.CODES, 2), "cel": 5, "org": 5}  # 3 folds of training clips need 3
 PAIRS = [(encoder, perturbation) for encoder in ("openl3", "panns", "clap") for perturbation in ("gain", "reverb")]
 
 
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mirror")
-    write(folder, pieces=5)
+    write(folder, pieces=CLIPS)
     return folder
 
 
@@ -71,10 +74,10 @@ def test_all_encoders_moved_under_all_effects(paper):
     summary = paper.json("metrics/summary.json")
     assert {(e, p) for e, row in summary.items() for p in row} == set(PAIRS)
     clips = store.read_clips(paper.root / "data/corpus/clips.csv")
-    assert len(clips) == 55 and clips["label"].nunique() == 11 and not clips["genre"].eq("latin_soul").any()
+    assert len(clips) == 28 and clips["label"].nunique() == 11 and not clips["genre"].eq("latin_soul").any()
     for encoder, dim in (("openl3", 512), ("panns", 2048), ("clap", 1024)):
         embeddings = store.read_embeddings(paper.root / f"data/embeddings/{encoder}/gain/-40.h5")
-        assert embeddings.features.shape == (55, dim) and embeddings.valid.all()
+        assert embeddings.features.shape == (28, dim) and embeddings.valid.all()
         assert paper.json(f"data/weights/{encoder}/weights.json")["official"] is False
 
 
@@ -89,17 +92,13 @@ def test_no_audio_of_irmas_is_kept_for_others(paper):
 def test_materialised_audio_gives_the_same_bits(paper):
     fused = vectors(paper)
     assert len(fused) == 2 * len(PAIRS)
-    again = [("panns", "gain"), ("clap", "reverb")]
     paper.set({"perturb.keep_audio": True})
-    for encoder, perturbation in again:
-        shutil.rmtree(paper.root / f"data/embeddings/{encoder}/{perturbation}")
-    for perturbation in ("gain", "reverb"):
-        paper("python", "-m", "stages.perturb.run", perturbation)
-        assert len(list((paper.root / f"data/audio/{perturbation}").glob("*.h5"))) == 2
+    shutil.rmtree(paper.root / "data/embeddings/openl3/reverb")
+    paper("python", "-m", "stages.perturb.run", "reverb")
+    assert len(list((paper.root / "data/audio/reverb").glob("*.h5"))) == 2
     for audio in paper.root.glob("data/audio/corpus/*.h5"):
         audio.unlink()  # so that what was kept must be read
-    for pair in again:
-        paper("python", "-m", "stages.encode.embed", *pair)
+    paper("python", "-m", "stages.encode.embed", "openl3", "reverb")
     assert vectors(paper) == fused
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from clones import Clone, small_run
+from clones import cloned, small_run
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 SECRET = secrets.token_hex(20)
@@ -142,11 +142,6 @@ def _share(clone, place):
     assert "not committed" not in remote(clone, "push", place=place)
 
 
-def _cloned(clone, root):
-    clone("git", "clone", "-q", str(clone.root), str(root))
-    return Clone(root)
-
-
 def _stages(log):
     return {line.split("'")[1] for line in log.splitlines() if line.startswith("Running stage")}
 
@@ -160,7 +155,7 @@ def _always(clone):
 
 def test_a_colleague_goes_on_without_an_encoder(first, place, tmp_path):
     _share(first, place)
-    second = _cloned(first, tmp_path / "second")
+    second = cloned(first, tmp_path / "second")
     if place.here:
         remote(second, "set", *place.here, place=place)
     said = remote(second, "pull", place=place)
@@ -182,7 +177,7 @@ def test_a_colleague_goes_on_without_an_encoder(first, place, tmp_path):
 
 
 def test_other_numbers_of_one_analysis_run_that_and_what_follows(shared_folder, tmp_path):
-    second = _cloned(shared_folder, tmp_path / "second")
+    second = cloned(shared_folder, tmp_path / "second")
     remote(second, "pull")
     second.set({"svd.energy": 0.8})
     svd = {f"svd@{pair}" for pair in PAIRS}
@@ -194,7 +189,7 @@ def test_other_numbers_of_one_analysis_run_that_and_what_follows(shared_folder, 
 
 
 def test_a_part_is_enough_for_an_experiment_on_that_part(shared_folder, tmp_path):
-    second = _cloned(shared_folder, tmp_path / "second")
+    second = cloned(shared_folder, tmp_path / "second")
     said = remote(second, "pull", "--encoders", "mfcc", "--perturbations", "gain")
     assert {path.name for path in (second.root / "data/embeddings").iterdir()} == {"mfcc"}
     assert {path.name for path in (second.root / "data/perturbed").iterdir()} == {"gain"}
@@ -205,14 +200,14 @@ def test_a_part_is_enough_for_an_experiment_on_that_part(shared_folder, tmp_path
 
 
 def test_audio_that_was_kept_is_what_a_colleague_embeds(shared_folder, tmp_path):
-    keeper, other = _cloned(shared_folder, tmp_path / "keeper"), tmp_path / "other"
+    keeper, other = cloned(shared_folder, tmp_path / "keeper"), tmp_path / "other"
     remote(keeper, "pull")
     keeper.set({"perturb.keep_audio": True})
     keeper.dvc("repro", "perturb@gain", "perturb@reverb")
     keeper.commit("kept")
     assert "audio: 9 files, 9 of them new there" in remote(keeper, "push")
 
-    other = _cloned(keeper, other)
+    other = cloned(keeper, other)
     remote(other, "pull")
     assert not (other.root / "data/audio").exists(), "nobody asked for it"
     remote(other, "pull", "--audio", "--perturbations", "gain")
@@ -229,7 +224,7 @@ def test_audio_that_was_kept_is_what_a_colleague_embeds(shared_folder, tmp_path)
 
 
 def test_audio_that_nobody_pushed(shared_folder, tmp_path):
-    second = _cloned(shared_folder, tmp_path / "second")
+    second = cloned(shared_folder, tmp_path / "second")
     remote(second, "pull")
     _share(second, Place(str(tmp_path / "silent")))
     said = remote(second, "pull", "--audio", check=False)
@@ -239,7 +234,7 @@ def test_audio_that_nobody_pushed(shared_folder, tmp_path):
 @pytest.fixture
 def unset(first, tmp_path):
     """A clone without a remote; nothing may be written to its configuration."""
-    clone = _cloned(first, tmp_path / "unset")
+    clone = cloned(first, tmp_path / "unset")
     (clone.root / ".dvc/config").write_text(clone("git", "show", f"{_root_commit(clone)}:.dvc/config"))
     before = (clone.root / ".dvc/config").read_text()
     assert "shared" not in before

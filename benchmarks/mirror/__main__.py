@@ -18,7 +18,7 @@ def write(folder, *, pieces, seed=0):
     Parameters
     ----------
     folder : pathlib.Path
-    pieces : int, clips per instrument
+    pieces : int, clips per instrument, or dict of an instrument's code to int
     """
     folder.mkdir(parents=True, exist_ok=True)
     encoders = params.load().encoders

@@ -26,11 +26,14 @@ _FORMS = (  # of names, in turn; all occur in the set
 
 
 def names(pieces):
-    """Paths of all files below the folder of the set: of every instrument `pieces` clips, and two of latin soul."""
+    """Paths of all files below the folder of the set: of every instrument `pieces` clips, and two of latin soul.
+
+    pieces : int, or dict of code to int
+    """
     found, number = [], 0
     for code in CODES:
-        left = pieces
-        for turn in range(pieces):
+        left = several = pieces[code] if isinstance(pieces, dict) else pieces
+        for turn in range(several):
             together = min(_TOGETHER[turn % len(_TOGETHER)], left)
             if together == 0:
                 break

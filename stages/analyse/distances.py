@@ -19,11 +19,10 @@ import json
 
 import numpy as np
 
-from stages import paths, store
+from stages import mel, paths, store
 from stages.analyse import dtw, mfcc_sequences, simple_profile
 from stages.analyse.sequences import packed
 from stages.compute import Progress, ordered_map
-from stages.encode import mel
 from stages.errors import UserError, command
 from stages.params import load
 from stages.perturb.audio import ORIGINAL, audio_versions, chunks, read, with_audio

@@ -9,7 +9,7 @@ loudest band of the clip; orthonormal DCT-II. The first coefficient, the level, 
 
 import numpy as np
 
-from stages.encode.mel import hann, mel_filters, mel_spectrogram
+from stages.mel import hann, mel_filters, mel_spectrogram
 
 SAMPLE_RATE = 22050
 HOP = 512

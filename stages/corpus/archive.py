@@ -3,7 +3,8 @@
 Conventions
 -----------
 An archive is looked over as a whole, :func:`members`, before anything in it is read. Reading a member takes no more
-memory than the size that was looked at, and checks its CRC when it comes to the end.
+memory than the size that was looked at, and checks its CRC when it comes to the end. An archive in several parts is
+named by the last one, NAME.zip, beside which the others lie (:mod:`stages.corpus.parts`).
 
 - :func:`members`: names and sizes, of an archive without tricks
 - :func:`content`: one of them
@@ -17,6 +18,7 @@ import zipfile
 import zlib
 from collections import Counter
 
+from stages.corpus.parts import joined, parts
 from stages.corpus.reading import first_few
 from stages.errors import UserError
 
@@ -51,7 +53,7 @@ def members(path, *, largest):
         than `largest`, or are together more than 200 times as large as the archive. All that is found is said at once.
     """
     infos = [info for info in _archive(path).infolist() if not info.is_dir()]
-    size = os.path.getsize(path)
+    size = sum(map(os.path.getsize, parts(path)))
     counts = Counter(info.filename for info in infos)
     found = {
         "encrypted": [info.filename for info in infos if info.flag_bits & _ENCRYPTED],
@@ -110,8 +112,9 @@ def _archive(path):
 @functools.lru_cache(maxsize=2)
 def _opened(path, size, changed):
     """An open archive; listing 6,705 members takes longer than reading one."""
+    files = parts(path)
     try:
-        return zipfile.ZipFile(path)
+        return zipfile.ZipFile(joined(files) if len(files) > 1 else path)
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(
             f"{path} ({size} bytes) is no zip archive, or was cut short ({error}); delete it and run again"

@@ -21,7 +21,7 @@ class Clip:
     group : str, the recording it was cut from; a group never straddles a split
     audio : int16 or float32 [shape=(channels, samples)], or None where it could not be read
     sample_rate : int, Hz
-    label, genre, split : str, "" where unknown; a given split ("train" or "test") is kept
+    label, genre, split : str, "" where unknown; a given split ("train", "valid" or "test") is kept
     tags : tuple of str, all that is true of the clip at once, where the corpus knows it; none holds the character |
     problem : str, why the clip cannot be used; "" where it can
     """

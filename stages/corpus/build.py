@@ -14,7 +14,7 @@ import numpy as np
 from stages import paths, store
 from stages.compute import Progress, ordered_map
 from stages.corpus.base import TAG_SEPARATOR
-from stages.corpus.split import TEST, TRAIN, UNUSED, assigned_splits
+from stages.corpus.split import TEST, TRAIN, UNUSED, VALID, assigned_splits
 from stages.errors import UserError, command
 from stages.params import load
 
@@ -144,7 +144,8 @@ def _table(rows, split):
 
 def _report(table, rate):
     used = table[table.valid]
-    counts = ", ".join(f"{name} {int((table.split == name).sum())}" for name in (TRAIN, TEST, UNUSED))
+    names = [TRAIN, *([VALID] if (table.split == VALID).any() else []), TEST, UNUSED]
+    counts = ", ".join(f"{name} {int((table.split == name).sum())}" for name in names)
     labels = len(set(used.label) - {""})
     if not (used.split == TEST).any():
         print("corpus: no test clips, as all are of one group or given as train; held-out numbers will be missing")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stages import provenance
-from stages.corpus.base import Clip, Corpus
+from stages.corpus.base import TAG_SEPARATOR, Clip, Corpus
 from stages.corpus.checks import unusable
 from stages.corpus.reading import files_below, first_few, reason, table
 from stages.corpus.split import splits_by_group
@@ -22,7 +22,7 @@ from stages.errors import UserError
 from stages.hashes import remembered_sha256
 from stages.params import number, text
 
-COLUMNS = ("file", "label", "group", "split", "genre")
+COLUMNS = ("file", "label", "group", "split", "genre", "tags")
 SPLITS = ("train", "test")
 
 # Beside the names of libsndfile's formats
@@ -40,6 +40,7 @@ class Recording:
     first, pieces : int, which pieces, from 0
     length : int, samples in a piece, or None where the file is one clip
     label, group, split, genre : str
+    tags : tuple of str
     """
 
     file: str
@@ -50,11 +51,12 @@ class Recording:
     group: str
     split: str
     genre: str
+    tags: tuple
 
 
 @dataclass(frozen=True)
 class Folder(Corpus):
-    """All audio below a folder, with an optional table of labels, groups and splits."""
+    """All audio below a folder, with an optional table of labels, tags, groups and splits."""
 
     path: str = text(nullable=True)
     labels: str = text(nullable=True)
@@ -87,6 +89,7 @@ class Folder(Corpus):
                 "group": row.get("group") or file,
                 "split": row.get("split", ""),
                 "genre": row.get("genre", ""),
+                "tags": row.get("tags", ()),
             }
             recordings.extend(Recording(file, *run, **described) for run in self._runs(root / file))
         if rows:
@@ -131,6 +134,7 @@ class Folder(Corpus):
                     label=recording.label,
                     genre=recording.genre,
                     split=recording.split,
+                    tags=recording.tags,
                     problem=problem,
                 )
             )
@@ -158,6 +162,12 @@ class Folder(Corpus):
             "labels": provenance.file_sha256(Path(self.labels).expanduser()) if self.labels else None,
         }
 
+
+@dataclass(frozen=True)
+class Tagged(Folder):
+    """A folder beside ``folder``: what networks learn from where it is not what they are measured on."""
+
+    name = "tagged"
 
 def _files(recordings):
     return list(dict.fromkeys(recording.file for recording in recordings))
@@ -215,13 +225,13 @@ def _writable_as_text(path):
 
 
 def _table(path, files, root):
-    """Rows of the table of labels, by file.
+    """Rows of the table of labels, by file; the tags of a row as a tuple.
 
     Raises
     ------
     UserError
         If it is missing or not CSV, lacks the column file, has unknown columns, names a file twice or one that is not
-        there, or has a split that is neither train nor test.
+        there, or has a split that is neither train nor test, or an empty tag.
     """
     columns, lines = table(path, "corpus.folder.labels")
     _check_columns(columns, path)
@@ -234,7 +244,7 @@ def _table(path, files, root):
             )
         if file in rows:
             twice.append(file)
-        rows[file] = row
+        rows[file] = row | {"tags": _tags(row.get("tags", ""), f"{path}, row {number_}")}
     if twice:
         raise UserError(f"{path} names {first_few(twice)} more than once; keep one row per file")
     strangers = sorted(set(rows) - set(files))
@@ -244,6 +254,19 @@ def _table(path, files, root):
             f"write paths relative to that folder, with extension, or drop the rows"
         )
     return rows
+
+
+def _tags(cell, where):
+    """The tags of a cell, each once."""
+    if not cell:
+        return ()
+    found = [tag.strip() for tag in cell.split(TAG_SEPARATOR)]
+    if "" in found:
+        raise UserError(
+            f"{where}: tags is {cell!r}, with nothing before or after a {TAG_SEPARATOR}; "
+            f"write tags with one {TAG_SEPARATOR} between them, or leave the cell empty"
+        )
+    return tuple(sorted(set(found)))
 
 
 def _check_columns(columns, path):

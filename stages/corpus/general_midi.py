@@ -18,6 +18,7 @@ import numpy as np
 from stages import provenance
 from stages.corpus.base import Clip, Corpus
 from stages.corpus.score import INSTRUMENTS, STYLES, composed
+from stages.corpus.tags import tags
 from stages.errors import UserError
 from stages.params import integer, number
 
@@ -105,7 +106,8 @@ class GeneralMidi(Corpus):
         return options[rng.permutation(len(options))[place]]
 
     def clips(self, recording):
-        """The levelled excerpts of one piece, int16 stereo."""
+        """The levelled excerpts of one piece, int16 stereo, with the tags of what plays in each."""
+        score, style = self._score(recording), STYLES[recording.style]
         mix = np.add(*self.stems(recording))
         drums = "[dru]" if recording.drums else "[nod]"
         return [
@@ -115,10 +117,24 @@ class GeneralMidi(Corpus):
                 audio=self.levelled(mix[:, start:stop]),
                 sample_rate=self.sample_rate,
                 label=INSTRUMENTS[recording.instrument].label,
-                genre=STYLES[recording.style].name,
+                genre=style.name,
+                tags=tags(score, style, start=start / self.sample_rate, stop=stop / self.sample_rate),
             )
             for excerpt, (start, stop) in enumerate(self.places(recording), 1)
         ]
+
+    def separated(self, recording):
+        """The excerpts of one piece taken apart: (predominant instrument, accompaniment) of each, float32 stereo.
+
+        Both have the gain of the excerpt, sample by sample where its peaks are rounded off: they add up to its audio,
+        to the rounding of 16 bits.
+        """
+        lead, accompaniment = self.stems(recording)
+        pairs = []
+        for start, stop in self.places(recording):
+            factor = self._factor(np.add(lead[:, start:stop], accompaniment[:, start:stop]))
+            pairs.append(tuple((stem[:, start:stop] * factor).astype(np.float32) for stem in (lead, accompaniment)))
+        return pairs
 
     def stems(self, recording):
         """The predominant instrument and its accompaniment over the whole piece, at the levels at which they are mixed.
@@ -131,21 +147,24 @@ class GeneralMidi(Corpus):
         lead, accompaniment : float32 [shape=(2, samples)]
             Their sum is the mix that excerpts are cut from, before each is levelled.
         """
-        score_seeds, mix_seeds, _ = self._seeds(recording)
-        seconds = self._piece_seconds()
-        score = composed(
+        score = self._score(recording)
+        _, mix_seeds, _ = self._seeds(recording)
+        samples = round(self._piece_seconds() * self.sample_rate)
+        lead = rendered((score.lead,), score.tuning, samples=samples, sample_rate=self.sample_rate)
+        accompaniment = rendered(score.accompaniment, score.tuning, samples=samples, sample_rate=self.sample_rate)
+        level = self.accompaniment + np.random.default_rng(mix_seeds).uniform(-_LEVEL_SPREAD, _LEVEL_SPREAD)
+        return lead, accompaniment * np.float32(10 ** (level / 20) * _rms(lead) / _rms(accompaniment))
+
+    def _score(self, recording):
+        score_seeds, *_ = self._seeds(recording)
+        return composed(
             score_seeds,
             instrument=INSTRUMENTS[recording.instrument],
             style=STYLES[recording.style],
             program=recording.program,
             drums=recording.drums,
-            seconds=seconds,
+            seconds=self._piece_seconds(),
         )
-        samples = round(seconds * self.sample_rate)
-        lead = rendered((score.lead,), score.tuning, samples=samples, sample_rate=self.sample_rate)
-        accompaniment = rendered(score.accompaniment, score.tuning, samples=samples, sample_rate=self.sample_rate)
-        level = self.accompaniment + np.random.default_rng(mix_seeds).uniform(-_LEVEL_SPREAD, _LEVEL_SPREAD)
-        return lead, accompaniment * np.float32(10 ** (level / 20) * _rms(lead) / _rms(accompaniment))
 
     def places(self, recording):
         """Where the excerpts lie in the piece: (start, stop) in samples, one after another, without overlap."""
@@ -176,6 +195,16 @@ class GeneralMidi(Corpus):
         -------
         int16 [shape=(channels, samples)]
         """
+        shaped, _ = self._shaped(audio)
+        return np.minimum(np.round(shaped * 32768), 32767).astype(np.int16)
+
+    def _factor(self, audio):
+        """What every sample of an excerpt is multiplied by when it is levelled, float64 of its shape."""
+        shaped, gain = self._shaped(audio)
+        return np.divide(shaped, audio, out=np.full(audio.shape, 10 ** (gain / 20)), where=audio != 0)
+
+    def _shaped(self, audio):
+        """An excerpt as it is levelled, before it is rounded (float64), and the gain (dB) of what is below the knee."""
         meter = _meter(self.sample_rate)
         audio = audio.astype(np.float64)
         gain = self.loudness - meter.integrated_loudness(audio.T)
@@ -185,7 +214,7 @@ class GeneralMidi(Corpus):
             if abs(short) < _LOUDNESS_TOLERANCE:
                 break
             gain += short
-        return np.minimum(np.round(shaped * 32768), 32767).astype(np.int16)
+        return shaped, gain
 
     def dtype(self, recordings):
         return "int16"

@@ -1,6 +1,7 @@
 """What corpora share that read the user's files: listings, tables, headers, and short words for what is wrong."""
 
 import csv
+import io
 import os
 import struct
 from dataclasses import dataclass
@@ -57,10 +58,17 @@ def table(path, option):
         If the file is missing, not CSV in UTF-8, or a row has more or fewer cells than the header.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            lines = list(csv.reader(handle, strict=True))
+        content = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{option}: {path} cannot be read ({error.strerror}); correct the path") from error
+    return table_in(content, path, option)
+
+
+def table_in(content, path, option):
+    """The same of the bytes of a file; `path` is what messages call it."""
+    try:
+        text = content.decode("utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{option}: {path} is not CSV in UTF-8 ({error}); save it as such") from error
     columns = [name.strip() for name in lines[0]] if lines else []

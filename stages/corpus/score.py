@@ -163,11 +163,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Score:
-    """A piece: the predominant part, what accompanies it, and how far from concert pitch all are tuned (semitones)."""
+    """A piece.
+
+    lead : Part, the predominant one
+    accompaniment : tuple of Part
+    tuning : float, semitones from concert pitch
+    tempo : float, beats per minute
+    texture : str, how the predominant part is set, of its instrument's textures
+    """
 
     lead: Part
     accompaniment: tuple
     tuning: float
+    tempo: float
+    texture: str
 
 
 def composed(seeds, *, instrument, style, program, drums, seconds):
@@ -209,7 +218,7 @@ def composed(seeds, *, instrument, style, program, drums, seconds):
     ]
     if drums:
         accompaniment.append(Part(_drawn(kit, style.kits), True, 64, _drums(kit, clock, pattern=style.drums)))
-    return Score(lead_part, tuple(accompaniment), tuning)
+    return Score(lead_part, tuple(accompaniment), tuning, tempo, texture)
 
 
 @dataclass(frozen=True)

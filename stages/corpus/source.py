@@ -1,7 +1,8 @@
 """Stage ``source``: ``python -m stages.corpus.source``.
 
 Runs every time, as the first of all: checks the whole of params.yaml, and writes paths.SOURCE, which says what the
-corpus is made from (its options, and the content of its files by their hashes). The file stays as it is when nothing
+corpus is made from (its options, and the content of its files by their hashes), and paths.LESSONS, which says the same
+of other corpora that networks are trained on. The file stays as it is when nothing
 changed, so what follows it is not run again. It also stays where the source itself is not on this machine and the file,
 pulled from a colleague, is about the same options: what follows from the corpus can be had without it.
 """
@@ -23,7 +24,30 @@ def _pulled(source):
 
 @command
 def main():
-    describe(load().corpus)
+    params = load()
+    describe(params.corpus)
+    describe_lessons(params)
+
+
+def describe_lessons(params):
+    """Write paths.LESSONS: what networks of ``run.encoders`` are trained on that is not the corpus itself, by task.
+
+    What a colleague's machine said stays where such a corpus is not on this one.
+    """
+    pulled, lessons = store.read_json(paths.LESSONS) or {}, {}
+    tasks = {task for name in params.run.encoders for task in params.encoders[name].tasks}
+    for task in sorted(tasks):
+        name = params.lesson_corpus(task)
+        if name in (None, params.corpus.name):
+            continue
+        source = params.corpus.sources[name]
+        if not source.at_hand() and task in pulled:
+            print(f"corpus: what {task} is trained on, {name}, is not here; going on with what was pulled")
+            lessons[task] = pulled[task]
+            continue
+        recordings = listed(source, params.corpus.on_bad_clip)
+        lessons[task] = {"corpus": name, "options": asdict(source), "identity": source.identity(recordings)}
+    store.write_json(paths.LESSONS, lessons)
 
 
 def describe(corpus):

@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-A clip is in "train", "test" or "unused" (invalid, or left out for balance). A group never straddles train and test.
+A clip is in "train", "test" or "unused" (invalid, or left out for balance), or in "valid" where the corpus itself sets
+clips apart to choose a model by. A group never straddles two of them.
 Protocol: Deng et al., ICASSP 2025, script 2A.3_train_test_split.py: the first fold of a shuffled StratifiedGroupKFold
 is the test set; of every class as many training clips stay as the rarest class has. Clips are taken in the order of
 their names, so the split does not depend on the order in which a corpus lists them.
@@ -15,7 +16,7 @@ import numpy as np
 
 from stages.errors import UserError
 
-TRAIN, TEST, UNUSED = "train", "test", "unused"
+TRAIN, VALID, TEST, UNUSED = "train", "valid", "test", "unused"
 
 
 def assigned_splits(clips, split):
@@ -67,8 +68,9 @@ def splits_by_group(groups, splits, *, where=""):
     given = {}
     for group, split in zip(groups, splits, strict=True):
         if split and given.setdefault(group, split) != split:
+            both = " and ".join(sorted((given[group], split), reverse=True))
             raise UserError(
-                f"group {group!r} is in both train and test{where}; give all its clips one split, or different groups"
+                f"group {group!r} is in both {both}{where}; give all its clips one split, or different groups"
             )
     return given
 

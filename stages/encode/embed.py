@@ -8,6 +8,7 @@ holds is kept; one whose value left the grid is removed; a killed run goes on at
 import argparse
 import json
 from dataclasses import asdict, dataclass, is_dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,9 @@ def embed(params, name, perturbation):
         "encoder": name,
         "class": f"{type(encoder).__module__}:{type(encoder).__qualname__}",
         "options": _options(encoder),
-        "code": source_sha256(*(c for c in type(encoder).__mro__ if issubclass(c, Encoder))),
+        "code": source_sha256(
+            *(c for c in type(encoder).__mro__ if issubclass(c, Encoder)), *map(import_module, encoder.code)
+        ),
         "weights": weights.get("sha256"),
         "packages": versions(*encoder.packages),
     }
@@ -70,7 +73,7 @@ def embed(params, name, perturbation):
     with Progress(label, len(found) * len(clips), (len(found) - len(missing)) * len(clips)) as progress:
         if missing:
             _report_short(label, encoder, clips)
-            ensure_weights(paths.weights(name), name, encoder.published)
+            ensure_weights(paths.weights(name), name, encoder.origin(name))
             parts = _parts(with_audio(missing, params), _job(params, name, identity), clips, params.compute)
             for version in missing:
                 features = _gather(parts, encoder, clips, progress)
@@ -94,9 +97,9 @@ def embed(params, name, perturbation):
 
 
 def _options(encoder):
-    """Options that determine numbers: where weights lie does not, their hash does."""
+    """Options that determine numbers: where weights lie does not, their hash does; heads stand above the vectors."""
     options = asdict(encoder) if is_dataclass(encoder) else {}
-    return {key: value for key, value in options.items() if key != "weights"}
+    return {key: value for key, value in options.items() if key not in ("weights", "heads")}
 
 
 def _fingerprint(identity, version):

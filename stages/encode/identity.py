@@ -22,7 +22,7 @@ def main():
         record = {
             "class": f"{cls.__module__}:{cls.__qualname__}",
             "code": None if ours else source_sha256(cls),
-            "weights": _weights(name, encoder.published),
+            "weights": _weights(name, encoder.origin(name)),
         }
         store.write_json(paths.encoder(name), record)
     for path in paths.ENCODERS.glob("*.json"):

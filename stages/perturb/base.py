@@ -18,6 +18,7 @@ class Perturbation:
     packages : tuple of str, whose versions determine the numbers
     places : tuple of str, options that say where files lie: what is in them determines the numbers (``material``)
     original_value : float or None, where the study draws the unperturbed clip on this axis
+    moves_music : bool, whether it changes what is played rather than how well it can be heard (pitch, tempo, gain)
     costly : bool, whether making its audio takes longer than what encoders do with it, so that it is worth keeping
     published_chain : bool, whether ``fidelity: paper`` puts the first study's chain around it (stages.perturb.chain)
     """
@@ -31,6 +32,7 @@ class Perturbation:
     places = ()
     original_value = None
     costly = False
+    moves_music = False
     published_chain = True
 
     def decided(self, fidelity):

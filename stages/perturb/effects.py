@@ -41,6 +41,7 @@ class Gain(Perturbation):
     growth = "two-sided"
     packages = ("pedalboard",)
     original_value = 0.0
+    moves_music = True
 
     def processor(self, value, *, carry_state=False):
         import pedalboard

@@ -30,6 +30,7 @@ class Pitch(Levelled):
     packages = ("pedalboard", "pyloudnorm")
     original_value = 0.0
     costly = True
+    moves_music = True
 
     def effect(self, value):
         return lambda audio, sample_rate: stretched(audio, sample_rate, semitones=value)
@@ -48,6 +49,7 @@ class Tempo(Levelled):
     packages = ("pedalboard", "pyloudnorm")
     original_value = 1.0
     costly = True
+    moves_music = True
 
     def length(self, value):
         return 1 / value

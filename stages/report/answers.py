@@ -11,7 +11,7 @@ about numbers that are missing say so. Plain text, to be escaped.
 from dataclasses import dataclass
 
 from stages import params
-from stages.report import consistency, methods, ranking, wording
+from stages.report import consistency, methods, ranking, third_study, wording
 from stages.report.wording import auc, listed, r2, with_interval
 
 QUESTION = "How far does an embedding move when the ear hardly notices?"
@@ -70,7 +70,7 @@ def findings(g):
     -------
     list of Finding
     """
-    made = [_distance(g), _direction(g), _dimensions(g), _neighbours(g), *_costs(g)]
+    made = [_distance(g), _direction(g), _dimensions(g), _neighbours(g), _third_study(g), *_costs(g)]
     return [finding for finding in made if finding is not None]
 
 
@@ -195,6 +195,25 @@ def _neighbours(g):
                     f"{_ends(alike[low], rho, r2)} ({_pair(low)}) to {_ends(alike[high], rho, r2)} ({_pair(high)})."
                     )  # fmt: skip
     return Finding("Do neighbours stay neighbours?", text[0], " ".join(text[1:]))
+
+
+def _third_study(g):
+    """MFCC against the other encoders, and how much else agrees with the third study."""
+    found = {verdict: [] for verdict in third_study.VERDICTS}
+    for check in third_study.of_mfcc(g.checks):
+        found[check.verdict].append(check)
+    names = {verdict: listed(c.claim.removeprefix("MFCC above ") for c in of) for verdict, of in found.items()}
+    said = []
+    if found[third_study.AGREES]:
+        said.append(f"it lies above that of {names[third_study.AGREES]}, as the third study found of its networks")
+    if found[third_study.DISAGREES]:
+        said.append(f"it lies below that of {names[third_study.DISAGREES]}, other than the study found")
+    if found[third_study.OPEN]:
+        why = listed(dict.fromkeys(c.why for c in found[third_study.OPEN]))
+        said.append(f"beside {names[third_study.OPEN]} nothing can be told ({why})")
+    text = ("The share of clips that MFCC leave nearest to their own original (Euclidean) was compared with that of "
+            f"every other encoder: {'; '.join(said)}.")  # fmt: skip
+    return Finding("Is it as the third study found?", text, third_study.summed(g.checks))
 
 
 def _costs(g):

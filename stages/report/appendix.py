@@ -35,6 +35,7 @@ _REFERENCES = {
     "embeddings. Frontiers in Applied Mathematics and Statistics, 2019.",
     "simple": "D. F. Silva, C.-C. M. Yeh, Y. Zhu, G. Batista, E. Keogh: Fast similarity matrix profile for music "
     "analysis and exploration. IEEE Transactions on Multimedia, 2019.",
+    "tsne": "L. van der Maaten, G. Hinton: Visualizing data using t-SNE. Journal of Machine Learning Research, 2008.",
     "loudness": "ITU-R BS.1770: Algorithms to measure audio programme loudness and true-peak audio level.",
     "irmas": "J. J. Bosch et al.: A comparison of sound segregation techniques for predominant instrument recognition "
     "in musical audio signals. ISMIR 2012 (IRMAS).",
@@ -155,7 +156,8 @@ def encoders(g):
 
 def parameters(g):
     """Parameters that the analyses ran with, as {section: list of (name, text)}."""
-    sections = {"perturb": ("severity_clips",), "comparison": None} | dict.fromkeys(results.ANALYSES)
+    sections = {"perturb": ("severity_clips",), **dict.fromkeys(("comparison", "significance", "tsne"))}
+    sections |= dict.fromkeys(results.ANALYSES)
     return {
         section: [
             (f"{section}.{name}", _text(value))
@@ -186,6 +188,8 @@ def notes(g):
     grouped = {}
     for note, pairs in said.items():
         grouped.setdefault(_of_whom(g, pairs), []).append(note)
+    if g.notes:
+        grouped["models of consistency and performance"] = list(g.notes)
     return list(grouped.items())
 
 
@@ -203,7 +207,9 @@ def _of_whom(g, pairs):
 
 def references(g):
     """The sources of what was run."""
-    used = {"study", "rank", "umap", "consistency", "simple", "loudness"} | ({"irmas"} & {g.content["corpus"]["name"]})
+    used = {"study", "rank", "umap", "consistency", "simple", "tsne", "loudness"} | (
+        {"irmas"} & {g.content["corpus"]["name"]}
+    )
     used |= {name for name in g.encoders if "class" not in (g.content["encoders"].get(name) or {})}
     if answers.has_roc_auc(g):
         used |= {"holm", *(_METHODS[name][1] for name in _selected(g))}

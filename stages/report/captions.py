@@ -8,13 +8,13 @@ numbers that it is drawn for, pair by pair, as far as the tables of the page do 
 
 from dataclasses import dataclass
 
-from stages.report import consistency, methods, panels, ranking, wording
+from stages.report import consistency, methods, panels, performance, ranking, significance, wording
 from stages.report.wording import auc, r2, rank
 
 ABOUT_ENCODER = ("roc_auc", "beyond")  # pictures of one encoder are named roc_auc_ENCODER and beyond_ENCODER
 ORDER = ("headline", "cca_scatter", "samplewise_r2", "svd_spectra", "paths", "pca_maps", "umap_maps", "consistency",
-         "minimum_magnitudes", "originals_correlation", "ranking", "roc_auc_instrument", "gains",
-         "severity")  # fmt: skip
+         "minimum_magnitudes", "tsne", "originals_correlation", "marginal_means", "performance", "ranking",
+         "roc_auc_instrument", "gains", "severity")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,40 @@ def _originals(g):
             f"{consistency.NAMES[a]} with {consistency.NAMES[z]}: {shown}.")  # fmt: skip
 
 
+def _tsne(g):
+    _, z = consistency.chosen(g.metrics["consistency"][g.pairs[0]], "dtw", "euclidean")
+
+    def kept(encoder, perturbation):
+        sides = g.metrics["consistency"][encoder, perturbation]["sides"].values()
+        return " and ".join(r2(side["at_smallest"][z]) for side in sides)
+
+    return (f"{wording.counted(len(g.encoders), 'map')} of clips as they are, in grey, with lines to the same clips at "
+            "the smallest value of every side of a grid, one colour a perturbation. Share of clips that are nearest to "
+            f"their own original there: {_by_perturbation(g, kept)}.")  # fmt: skip
+
+
+def _marginal_means(g):
+    lines = {}  # of the first model of each kind
+    for name, model in g.models.items():
+        means = model["means"].get("encoder") or {}
+        if means:
+            shown = ", ".join(f"{level} {r2(of['mean'])}" for level, of in means.items())
+            words = significance.named(name)
+            lines.setdefault(words.partition(",")[0], f"{words}: {shown}")
+    return ("Points with intervals, encoders left, perturbations right, one row a kind of measure, one mark a pair of "
+            f"distances. Means of the encoders: {'; '.join(lines.values()) or 'none'}.")  # fmt: skip
+
+
+def _performance(g):
+    first, lines = g.perturbations[0], []
+    for task in performance.ordered({task for of in g.metrics["performance"].values() for task in of["tasks"]}):
+        of = {e: g.metrics["performance"][e, first]["tasks"].get(task) for e in g.encoders}
+        shown = ", ".join(f"{e} {r2(n['original'])}" for e, n in of.items() if n)
+        lines.append(f"{performance.TASKS.get(task, task)}: {shown}")
+    return ("Lines of performance along every grid, one row a task, one colour an encoder, dashed what it is on "
+            f"originals and dotted the trivial answer. On originals, {'; '.join(lines)}.")  # fmt: skip
+
+
 def _gains(g):
     def best(encoder, perturbation):
         n = g.numbers[encoder][perturbation]
@@ -259,6 +293,24 @@ _TEXTS = {
         "Above, what lies below the dashed line loses clips at the smallest value of a grid already; below, the higher "
         "a mark, the longer neighbours are kept.",
         _smallest,
+    ),
+    "tsne": (
+        "The smallest deformations on a map",
+        "A short line, or none that can be seen, is a clip that stays beside its own original; how far apart clips lie "
+        "on such a map says nothing.",
+        _tsne,
+    ),
+    "marginal_means": (
+        "What is left of each encoder and each perturbation",
+        "Every point is the mean of an encoder over all perturbations, or of a perturbation over all encoders, as a "
+        "model of all values says; what lies apart with its whole line differs in these data.",
+        _marginal_means,
+    ),
+    "performance": (
+        "How well networks do what they were trained for",
+        "Where a line leaves its dashed one the deformation costs the task, and where it meets the dotted one nothing "
+        "is left that the trivial answer does not have.",
+        _performance,
     ),
     "originals_correlation": (
         "Distances between originals, in the audio and between vectors",

@@ -6,7 +6,9 @@ Panels stand perturbations down, encoders across. R2 is a squared Spearman corre
 of the correlation. Strength grows to the right and is marked with the perturbation's values in their unit. Writes
 plots/figures/NAME.png and .svg, and for ``dvc plots`` plots/{headline,spectra,roc_auc,robustness,ranking}.csv in long
 form. Those of robustness are in :mod:`stages.report.curves`, those that compare in :mod:`stages.report.ranking`, the
-trajectories in :mod:`stages.report.maps`, consistency in :mod:`stages.report.consistency`.
+trajectories in :mod:`stages.report.maps`, consistency in :mod:`stages.report.consistency`, its models in
+:mod:`stages.report.significance`, the smallest values in :mod:`stages.report.tsne`, tasks in
+:mod:`stages.report.performance`. Models are drawn where one could be fitted, tasks where an encoder of the run has one.
 
 - :func:`headline`: held-out R2 with interval and null of every pair
 - :func:`cca_scatter`: one instrument's clips along the global direction (after the study's CCA figure)
@@ -22,7 +24,19 @@ import numpy as np
 from stages import params, paths, store
 from stages.compute import Progress, ordered_map
 from stages.errors import command
-from stages.report import consistency, curves, maps, panels, ranking, results, style, summary
+from stages.report import (
+    consistency,
+    curves,
+    maps,
+    panels,
+    performance,
+    ranking,
+    results,
+    significance,
+    style,
+    summary,
+    tsne,
+)  # fmt: skip
 
 HEADLINE_TABLE = paths.PLOTS / "headline.csv"
 SPECTRA_TABLE = paths.PLOTS / "spectra.csv"
@@ -302,6 +316,13 @@ def pictures(content):
         "consistency": (consistency.consistency, content),
         "minimum_magnitudes": (consistency.minimum_magnitudes, content),
         "originals_correlation": (consistency.originals_correlation, content),
+        "tsne": (tsne.tsne, content),
+        **(
+            {"marginal_means": (significance.marginal_means, content)}
+            if significance.kinds(significance.means())
+            else {}
+        ),
+        **({"performance": (performance.performance, content)} if performance.tasks(content) else {}),
     }
 
 

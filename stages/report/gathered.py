@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from stages import paths, store
 from stages.encode.weights import RECORD
-from stages.report import panels, results, summary
+from stages.report import panels, results, significance, summary, third_study
 
 _SEVERITY = ("strength", "snr_db", "loudness_lu", "lsd_db", "clips")
 
@@ -32,6 +32,9 @@ class Gathered:
     distances : dict {pair: {value: float}}, mean over instruments
     roc_auc : dict {pair: {value: float}}
     about : dict {encoder: dict}, attributes of its embeddings of the originals
+    models : dict {name: dict}, the models that ``significance`` fitted
+    checks : list of stages.report.third_study.Check
+    notes : list of str, what ``significance`` warns of
     weights : dict {encoder: dict}, what its weights are
     """
 
@@ -46,6 +49,9 @@ class Gathered:
     distances: dict
     roc_auc: dict
     about: dict
+    models: dict = field(default_factory=dict)
+    checks: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
     weights: dict = field(default_factory=dict)
 
     @property
@@ -94,6 +100,9 @@ def gathered(content):
         distances={pair: _distances(pair, metrics["trajectories"][pair]) for pair in pairs},
         roc_auc={pair: _roc_auc(pair) for pair in pairs},
         about={e: store.read_embeddings(results.existing(paths.originals(e))).attributes for e in run.encoders},
+        models=significance.models(),
+        checks=third_study.checks(content),
+        notes=significance.notes(),
         weights={e: store.read_json(results.existing(paths.weights(e) / RECORD)) or {} for e in run.encoders},
     )
 

@@ -15,7 +15,19 @@ from pathlib import Path
 
 from stages import paths, store
 from stages.errors import command
-from stages.report import answers, appendix, captions, listening, pictures, results, sources, style, tables, wording
+from stages.report import (
+    answers,
+    appendix,
+    captions,
+    listening,
+    pictures,
+    results,
+    sources,
+    style,
+    tables,
+    third_study,
+    wording,
+)  # fmt: skip
 from stages.report.gathered import gathered
 
 LARGEST = 15_000_000  # bytes, what one can still send by mail
@@ -106,10 +118,15 @@ def _rendered(g, clips, silent, *, small=False, warning=""):
             {"name": p, "tables": [tables.along_grid(g, p), tables.neighbours(g, p), tables.of_perturbation(g, p)]}
             for p in g.perturbations
         ],
+        third={
+            "table": tables.third_study(g), "caveat": third_study.CAVEAT,
+            "run": third_study.transformations(g.content), "summed": third_study.summed(g.checks),
+            "flat": f"{third_study.FLAT:g}",
+        },
         methods={
             "corpus": appendix.corpus(g), "perturbations": appendix.perturbations(g), "chain": appendix.chain(g),
             "encoders": appendix.encoders(g), "parameters": appendix.parameters(g), "removals": appendix.removals(g),
-            "notes": appendix.notes(g), "references": appendix.references(g),
+            "notes": appendix.notes(g), "models": bool(g.models), "references": appendix.references(g),
         },
         provenance={
             "corpus": sources.corpus(g), "encoders": sources.encoders(g), "parameters": sources.parameters(g.content),

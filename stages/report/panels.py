@@ -42,6 +42,12 @@ def panels(content, **shared):
     return made, {pair: axes[row, column] for pair, (column, row) in zip(results.pairs(content), places, strict=True)}
 
 
+def perturbation_colour(perturbation, content):
+    """Colour of a perturbation among all that params.yaml configures, selected or not."""
+    place = list(content["perturbations"]).index(perturbation)
+    return style.PALETTE[place % len(style.PALETTE)]
+
+
 def legend(made, entries):
     """A legend below the panels: (label, colour) as coloured patches."""
     from matplotlib.patches import Patch

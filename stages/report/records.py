@@ -131,6 +131,7 @@ def _parent(content, dataset):
     files.append(("metrics", results.existing(paths.COMPARISON)))
     files += [("plots/comparison", path) for path in _tables(paths.COMPARISON_PLOTS)]
     metrics = _numbers("headline", results.headline()) + _comparison(results.comparison())
+    metrics += _training(selected.encoders)
     grids = {name: _grid(results.metrics("cca", selected.encoders[0], name)) for name in selected.perturbations}
     return Record(PARENT, tags={**_tags(content), "kind": "state"}, params=params, metrics=metrics, files=files,
                   grid=grids, dataset=dataset)  # fmt: skip
@@ -142,11 +143,12 @@ def _child(content, dataset, encoder, perturbation):
     params |= _flat("perturbation", content["perturbations"].get(perturbation))
     metrics, files = _headline(summary.headline(encoder, perturbation)), []
     for analysis in results.ANALYSES:
-        numbers = results.metrics(analysis, encoder, perturbation)
+        found = results.metrics(analysis, encoder, perturbation)
         folder = results.existing(paths.plots(analysis, encoder, perturbation))
-        metrics += _MORE[analysis](numbers, folder) if analysis in _MORE else []
+        metrics += _MORE[analysis](found, folder) if analysis in _MORE else []
         files.append((f"metrics/{analysis}", paths.metrics(analysis, encoder, perturbation)))
         files += [(f"plots/{analysis}", path) for path in _tables(folder)]
+    numbers = results.metrics("cca", encoder, perturbation)
     params |= {"dim": str(numbers["dim"]), "unit": numbers["unit"]}
     tags = {**_tags(content), "kind": "pair", "encoder": encoder, "perturbation": perturbation}
     return Record((encoder, perturbation), tags=tags, params=params, metrics=metrics, files=files,
@@ -258,7 +260,37 @@ def _consistency(numbers, folder):
     return metrics
 
 
-_MORE = {"svd": _spectra, "trajectories": _paths, "robustness": _roc_auc, "consistency": _consistency}
+def _performance(numbers, folder):
+    """How well networks that were trained here do their tasks: on originals, on average, at every value."""
+    metrics = []
+    for task, of in numbers["tasks"].items():
+        metrics += _numbers("performance", {task: of["mean"], f"{task}_original": of["original"]})
+        rows = [("performance", row) for row in _rows(folder / "curves.csv") if row["task"] == task]
+        metrics += _stepped(rows, {"number": f"{task}_at_value"}, numbers["values"])
+    return metrics
+
+
+_MORE = {
+    "svd": _spectra,
+    "trajectories": _paths,
+    "robustness": _roc_auc,
+    "consistency": _consistency,
+    "performance": _performance,
+}
+
+
+def _training(encoders):
+    """Losses of all networks that were trained here, the step being the epoch."""
+    metrics = []
+    for encoder in encoders:
+        for path in sorted(results.existing(paths.model(encoder)).glob("*.csv")):
+            for row in _rows(path):
+                metrics += [
+                    (f"training/{encoder}.{path.stem}.{name}", float(row[name]), int(row["epoch"]))
+                    for name in row
+                    if name != "epoch" and row[name]
+                ]
+    return metrics
 
 
 def _comparison(numbers):

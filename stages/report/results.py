@@ -10,7 +10,7 @@ before; here only the sections that are used are, so that reports import no enco
 from stages import params, paths, store
 from stages.errors import UserError
 
-ANALYSES = ("cca", "svd", "trajectories", "robustness", "consistency")
+ANALYSES = ("cca", "svd", "trajectories", "robustness", "consistency", "performance")
 
 
 def document():

@@ -92,7 +92,7 @@ def digest(g, excerpts):
     -------
     str
     """
-    files = [paths.COMPARISON, *(paths.metrics(a, *pair) for a in results.ANALYSES for pair in g.pairs)]
+    files = [paths.COMPARISON, paths.SIGNIFICANCE, *(paths.metrics(a, *pair) for a in results.ANALYSES for pair in g.pairs)]
     files += sorted(results.existing(paths.FIGURES).iterdir())
     files += [paths.severity(p) for p in g.perturbations] + list(excerpts)
     return provenance.fingerprint(

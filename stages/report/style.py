@@ -91,14 +91,20 @@ def figure(width, height):
 def save(made, name):
     """Write plots/figures/NAME.png and .svg.
 
+    The figure is laid out once, at the size of the PNG: laying out costs as much as drawing, and the two then agree.
+
     Raises
     ------
     UserError
         If the folder cannot be written.
     """
+    from matplotlib import rc_context
+
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         with store.replacing(paths.FIGURES / f"{name}.{kind}") as temporary:
             made.savefig(temporary, format=kind, dpi=150, metadata=metadata)
+        with rc_context({"figure.constrained_layout.use": False}):
+            made.set_layout_engine(None)  # where things lie stays
 
 
 def value_axis(axes, strengths, texts, label, *, most=7):

@@ -9,6 +9,7 @@ Everything is plain text, to be escaped.
 - :func:`headline`: all pairs
 - :func:`of_encoder`, :func:`of_perturbation`: one encoder, or perturbation, against the other side
 - :func:`neighbours`: whether clips stay nearest to their own original under one perturbation
+- :func:`third_study`: what the third study found, beside what came out here
 - :func:`along_grid`: what every value of a perturbation did to the audio, and to the embeddings
 """
 
@@ -174,6 +175,17 @@ def _neighbours(g, encoder, perturbation, name, audio):
         Cell(r2(overall.get(agreement)), _between(overall, agreement, r2)),
         Cell(r2(overall.get(correlation)), _between(overall, correlation, r2)),
     ]
+
+
+def third_study(g):
+    """Every check of the third study's findings, its sections as groups."""
+    columns = [Cell("the study"), Cell("here"), Cell("verdict")]
+    groups = [
+        (title, [(c.claim, [Cell(c.published or wording.MISSING), Cell(c.ours or wording.MISSING),
+                            Cell(c.verdict, c.why)]) for c in g.checks if c.title == title])
+        for title in dict.fromkeys(check.title for check in g.checks)
+    ]  # fmt: skip
+    return Table("third-study", "What Kim et al. (2019) found, and whether it is so here", "finding", columns, groups)
 
 
 def along_grid(g, perturbation):

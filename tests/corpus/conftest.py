@@ -7,6 +7,7 @@ import soundfile
 from stages import params
 from stages.corpus.folder import Folder
 from stages.corpus.general_midi import GeneralMidi
+from stages.corpus.musdb18 import Musdb18
 
 # extension, format or None for libsndfile's guess, subtype, rate, channels
 KINDS = [
@@ -75,3 +76,28 @@ def mixed(tmp_path, write):
 def as_float():
     """Clip audio as float32 with full scale at 1."""
     return lambda audio: audio.astype(np.float32) / np.float32(32768) if audio.dtype == np.int16 else audio
+
+
+@pytest.fixture
+def musdb(tmp_path):
+    def make(path=tmp_path / "musdb18", **options):
+        options = {"root": str(path), "clip_seconds": 0.5} | options
+        return params.build(Musdb18, options, "corpus.musdb18")
+
+    return make
+
+
+@pytest.fixture
+def track(tmp_path, rng):
+    """Write a track of noise as MUSDB18-HQ has them and return its folder; the mixture is the sum of the stems."""
+
+    def write(name, split="train", *, seconds=1.2, root=tmp_path / "musdb18"):
+        folder = root / split / name
+        folder.mkdir(parents=True)
+        stems = rng.integers(-5000, 5000, (4, round(seconds * 44100), 2), dtype=np.int16)
+        for stem, audio in zip(("vocals", "drums", "bass", "other"), stems, strict=True):
+            soundfile.write(folder / f"{stem}.wav", audio, 44100, subtype="PCM_16")
+        soundfile.write(folder / "mixture.wav", stems.sum(axis=0).astype(np.int16), 44100, subtype="PCM_16")
+        return folder
+
+    return write

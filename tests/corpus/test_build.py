@@ -45,10 +45,11 @@ def test_general_midi_is_packed_and_indexed(edited, capsys):
     params = edited(SMALL)
     build(params)
     clips = store.read_clips()
-    columns = "clip group label genre split seconds channels sample_rate valid problem sha256"
+    columns = "clip group label genre split tags seconds channels sample_rate valid problem sha256"
     assert list(clips.columns) == columns.split()
     assert len(clips) == 22 and clips.valid.all() and set(clips.problem) == {""}
     assert list(clips.group) == [f"{i:04d}" for i in range(1, 23)] and clips.label.nunique() == 11
+    assert all(genre in tags.split("|") for genre, tags in zip(clips.genre, clips.tags, strict=True))
     with store.AudioReader(store.corpus_audio()) as reader:
         assert len(reader) == 22
         for row, (audio, rate) in zip(clips.itertuples(), reader, strict=True):

@@ -9,22 +9,30 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.mirror import fsd50k as fsd50k_layout
 from benchmarks.mirror import irmas as irmas_layout
 from stages import params, scan
-from stages.corpus.base import Clip, Corpus
+from stages.corpus.base import TAG_SEPARATOR, Clip, Corpus
 
 CORPORA = scan.plugins("corpus")
 CONFIGURED = params.read()["corpus"]
 HEAVY = {"pandas", "sklearn", "scipy", "soundfile", "pyloudnorm", "tinysoundfont", "pretty_midi", "torch", "librosa"}
+HEAVY |= {"musdb", "stempeg", "ffmpeg"}
 
 
 @pytest.fixture(params=sorted(CORPORA))
-def corpus(request, mixed, tmp_path):
+def corpus(request, mixed, tmp_path, track):
     name = request.param
     assert name in CONFIGURED, f"params.yaml has no section corpus.{name}"
-    small = {"general_midi": {"pieces": 1, "excerpts": 2, "clip_seconds": 0.5}, "folder": {"path": str(mixed)}}
+    small = {"soundscapes": {"count": 12, "longest": 1.0}, "tagged": {"path": str(mixed)}}
+    small |= {"general_midi": {"pieces": 1, "excerpts": 2, "clip_seconds": 0.5}, "folder": {"path": str(mixed)}}
     if name == "irmas":
         small[name] = {"root": str(irmas_layout.write(tmp_path, pieces=1))}
+    if name == "fsd50k":
+        small[name] = {"root": str(fsd50k_layout.write(tmp_path / "fsd50k"))}
+    if name == "musdb18":
+        folders = [track("A - One"), track("B - Two"), track("C - Three", "test")]
+        small[name] = {"root": str(folders[0].parents[1]), "clip_seconds": 0.5}
     return params.build(CORPORA[name], CONFIGURED[name] | small.get(name, {}), f"corpus.{name}")
 
 
@@ -69,12 +77,34 @@ def test_clips_are_as_promised(corpus, some):
         clips = corpus.clips(recording)
         assert clips
         for clip in clips:
-            assert isinstance(clip, Clip) and clip.problem == "" and clip.split in ("", "train", "test")
+            assert isinstance(clip, Clip) and clip.problem == "" and clip.split in ("", "train", "valid", "test")
             assert all(isinstance(word, str) for word in (clip.clip, clip.group, clip.label, clip.genre))
             assert clip.clip and clip.group and isinstance(clip.sample_rate, int) and clip.sample_rate > 0
             assert clip.audio.ndim == 2 and clip.audio.shape[0] < clip.audio.shape[1]
             assert clip.audio.dtype in (np.int16, np.float32)
             assert np.isfinite(clip.audio).all() and clip.audio.any()
+
+
+def test_tags_are_words_that_a_table_can_hold(corpus, some):
+    for recording in some:
+        for clip in corpus.clips(recording):
+            assert isinstance(clip.tags, tuple) and len(set(clip.tags)) == len(clip.tags)
+            assert all(isinstance(tag, str) and tag and tag == tag.strip() for tag in clip.tags)
+            assert not any(TAG_SEPARATOR in tag for tag in clip.tags)
+
+
+def test_clips_taken_apart_add_up_to_their_audio(corpus, some, as_float):
+    """To the rounding of 16 bits: half a step, and a hair for the sum of two float32."""
+    for recording in some:
+        pairs = corpus.separated(recording)
+        if pairs is None:
+            continue
+        for clip, (predominant, accompaniment) in zip(corpus.clips(recording), pairs, strict=True):
+            assert predominant.dtype == accompaniment.dtype == np.float32
+            assert predominant.shape == accompaniment.shape == clip.audio.shape
+            assert predominant.any() and accompaniment.any()
+            audio = as_float(clip.audio).astype(np.float64)
+            assert np.abs(predominant.astype(np.float64) + accompaniment - audio).max() <= 0.51 / 32768
 
 
 def test_clips_are_the_same_again(corpus, some):

@@ -273,10 +273,22 @@ def test_pieces_share_what_the_table_says(labelled):
     assert [clip.clip for clip in clips] == ["a.wav#1", "a.wav#2"] and {clip.label for clip in clips} == {"dog"}
 
 
+def test_tags_of_a_table(labelled):
+    """As of the Million Song Dataset: any number for each, the order of no meaning."""
+    corpus = labelled("file,tags,label\na.wav,rock | female vocalists|rock,x\nb.wav,  ,y\nsub/c.wav,00s,\n")
+    assert [(clip.clip, clip.tags, clip.label) for clip in cut(corpus)] == [
+        ("a.wav", ("female vocalists", "rock"), "x"),
+        ("b.wav", (), "y"),
+        ("sub/c.wav", ("00s",), ""),
+        ("sub/d.wav", (), ""),
+    ]
+    assert corpus.separated(corpus.recordings()[0]) is None
+
+
 BAD_TABLES = {
     "name,label\na.wav,dog\n": r"has no column file \(its columns: name, label\); add one",
     "": r"has no column file \(its columns: none\)",
-    "file,tag\na.wav,x\n": r"unknown columns 'tag'; known: file, label, group, split, genre",
+    "file,tag\na.wav,x\n": r"unknown columns 'tag'; known: file, label, group, split, genre, tags",
     "file,label,label\na.wav,x,y\n": r"has a column twice",
     "file,label\na.wav,x,y\n": r"row 2, has 3 cells and the header 2",
     "file,label\nz.wav,x\n": r"labels.csv names z.wav, not found among the 4 audio files below .*; write paths",
@@ -285,6 +297,8 @@ BAD_TABLES = {
     "file,label\na.wav,x\n./a.wav,y\n": r"names a.wav more than once; keep one row per file",
     "file,split\na.wav,dev\n": r"row 2: split is 'dev'; it must be train, test, or empty",
     "file,group,split\na.wav,g,train\nb.wav,g,test\n": r"group 'g' is in both train and test in .*labels.csv",
+    "file,tags\na.wav,x\nb.wav,x| |y\n": r"labels.csv, row 3: tags is 'x| |y', with nothing before or after a \|",
+    "file,tags\na.wav,|\n": r"row 2: tags is '\|', with nothing",
     b"file,label\na.wav,\xff\xfe\n": r"is not CSV in UTF-8",
     'file,label\na.wav,"x\n': r"is not CSV in UTF-8",
 }

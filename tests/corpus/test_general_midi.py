@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pyloudnorm
@@ -9,7 +10,8 @@ import pytest
 
 from stages.corpus import general_midi, score
 from stages.corpus.general_midi import rendered
-from stages.corpus.score import INSTRUMENTS, STYLES, Part, composed
+from stages.corpus.score import INSTRUMENTS, STYLES, Part, Score, composed
+from stages.corpus.tags import tags
 from stages.errors import UserError
 
 # IRMAS training set, its description: file names carry the predominant instrument, where annotated the presence (dru)
@@ -141,6 +143,26 @@ def test_clips_are_stems_added_up(midi):
             assert rms(audio - gains @ stems) < 0.35  # rounding to whole steps: 1 / sqrt(12) = 0.29
 
 
+@pytest.mark.parametrize("loudness", [-20, -10])
+def test_stems_of_a_clip_are_levelled_alike(midi, loudness):
+    """Each stem is its part of the mix times what the clip as a whole was levelled by, rounded-off peaks included."""
+    corpus = midi(pieces=1, excerpts=1, clip_seconds=0.5, loudness=loudness)
+    recording = corpus.recordings()[10]  # a voice, whose peaks pass the knee at -10 LUFS
+    (clip,), ((predominant, accompaniment),) = corpus.clips(recording), corpus.separated(recording)
+    peaks = np.abs(clip.audio.astype(int)) > 0.9 * 32768
+    assert peaks.any() == (loudness == -10)
+    np.testing.assert_allclose((predominant + accompaniment) * 32768, clip.audio, rtol=0, atol=0.51)
+    start, stop = corpus.places(recording)[0]
+    stems = [stem[:, start:stop] for stem in corpus.stems(recording)]
+    for levelled, stem in zip((predominant, accompaniment), stems, strict=True):
+        sounding = np.abs(stem) > 1e-6
+        factor = levelled[sounding] / stem[sounding]
+        usual = np.median(factor)
+        np.testing.assert_allclose(factor[~peaks[sounding]], usual, rtol=1e-4)
+        rounded_off = factor[peaks[sounding]] / usual
+        assert loudness == -20 or (rounded_off.max() < 1.0001 and rounded_off.min() < 0.995)
+
+
 def test_level_of_the_accompaniment(midi):
     ratios = []
     for level in (-9, -15):
@@ -255,6 +277,73 @@ def test_swing_bends_within_the_beat():
     clock = score._Clock(beat=0.5, swing=2 / 3, bars=1)
     positions = [clock.seconds(1, position) for position in (0, 0.25, 0.5, 0.75, 1)]
     np.testing.assert_allclose(positions, 2 + 0.5 * np.array([0, 1 / 3, 2 / 3, 5 / 6, 1]))
+
+
+# ----------------------------------------------------------------------------------------------------------------- tags
+
+
+def a_score(lead, *accompaniment, tempo=110.0, texture="melody"):
+    return Score(lead, accompaniment, 0.0, tempo, texture)
+
+
+def test_what_plays_in_an_excerpt_is_a_tag():
+    """A banjo that stops, a contrabass that has not begun, an organ that is heard for a twentieth of a second."""
+    flute = Part(73, False, 64, ((0.0, 9.0, 69, 100),))
+    banjo = Part(105, False, 64, ((0.0, 2.0, 60, 80), (2.0, 3.0, 62, 80)))
+    contrabass = Part(43, False, 64, ((6.0, 9.0, 40, 80),))
+    organ = Part(16, False, 64, ((2.9, 4.05, 60, 80),))
+    kit = Part(0, True, 64, ((4.5, 4.6, 36, 80), (5.0, 5.1, 36, 80)))
+    score = a_score(flute, banjo, contrabass, organ, kit)
+    whole = {"country_folk", "melody", "wind", "flute"}
+    assert set(tags(score, STYLES["cou_fol"], start=0.0, stop=2.5)) == whole | {"plucked", "acoustic"}
+    assert set(tags(score, STYLES["cou_fol"], start=4.0, stop=5.5)) == whole | {"drums", "acoustic"}
+    assert set(tags(score, STYLES["cou_fol"], start=3.0, stop=5.5)) == whole | {"drums", "organ"}
+    assert set(tags(score, STYLES["cou_fol"], start=7.0, stop=9.0)) == whole | {"double bass", "bowed", "acoustic"}
+
+
+def test_a_kit_is_no_instrument_of_its_number():
+    """Program 8 is a celesta, 16 an organ; kits of the percussion bank have the same numbers."""
+    kit = Part(16, True, 64, ((0.0, 0.1, 36, 80),))
+    score = a_score(Part(0, False, 64, ((0.0, 1.0, 60, 80),)), kit, texture="chords")
+    found = tags(score, STYLES["cla"], start=0.0, stop=1.0)
+    assert found == ("acoustic", "chords", "classical", "drums", "piano")
+
+
+@pytest.mark.parametrize(("tempo", "word"), [(99.9, "slow"), (100.0, None), (125.9, None), (126.0, "fast")])
+def test_tempo(tempo, word):
+    score = a_score(Part(73, False, 64, ((0.0, 1.0, 60, 80),)), tempo=tempo)
+    assert {"slow", "fast"} & set(tags(score, STYLES["cla"], start=0.0, stop=1.0)) == {word} - {None}
+
+
+def test_scores_say_what_was_drawn():
+    """Each against the notes: the beat of the bass, how many keys sound at once."""
+    seen = set()
+    for style, code in product(STYLES, ("pia", "cla")):
+        for seed in range(4):
+            piece = score_of(code, style, 30.0, seed=seed)
+            low, high = STYLES[style].tempo
+            assert low <= piece.tempo <= high
+            bass = sorted(start for start, *_ in piece.accompaniment[0].notes)
+            bars = np.diff(bass[:: len(STYLES[style].bass_beats)])
+            np.testing.assert_allclose(bars, 240 / piece.tempo)
+            at_once = max(Counter(start for start, *_ in piece.lead.notes).values())
+            assert (at_once > 1) == (piece.texture == "chords")
+            seen.add(piece.texture)
+    assert seen == {"melody", "chords", "broken"}
+
+
+def test_every_tag_can_be_learnt_from_the_default_corpus(midi):
+    """Each holds in several pieces and is missing in several, and says of the clip what its label and genre say."""
+    corpus, pieces = midi(), Counter()
+    recordings = corpus.recordings()
+    for recording in recordings:
+        piece, style = corpus._score(recording), STYLES[recording.style]
+        found = tags(piece, style, start=0.0, stop=3.0)
+        assert {LABELS[recording.instrument], GENRES[recording.style]} < set(found)
+        assert ("drums" in found) == recording.drums and 4 <= len(found) <= 9
+        pieces.update(found)
+    assert len(pieces) == 33
+    assert min(pieces.values()) >= 4 and max(pieces.values()) <= 0.9 * len(recordings)
 
 
 # -------------------------------------------------------------------------------------------------------- the soundfont

@@ -8,9 +8,30 @@ import pytest
 from benchmarks import mirror
 from stages import params
 from stages.encode.official import Official
+from stages.encode.trained import Trained
 from stages.encode.weights import write_weights
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+class Fresh:
+    """Random weights where an encoder would have been trained."""
+
+    licence, source = "none", "a seed"
+
+    def __init__(self, encoder):
+        self.encoder = encoder
+
+    def arrays(self):
+        import torch
+
+        from stages.train.networks import Network
+
+        torch.manual_seed(0)
+        network = Network(self.encoder.network, outputs=3, channels=self.encoder.channels, dropout=0.5,
+                          grow="repeat", skips=False)  # fmt: skip
+        arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        return arrays, {"official": True, "files": {}}
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +47,9 @@ def weights_folder(tmp_path_factory, encoders):
 
     def folder(name):
         if name not in written:
-            published = encoders[name].published
+            published = encoders[name].origin(name)
+            if isinstance(published, Trained):
+                published = Fresh(encoders[name])
             if isinstance(published, Official):
                 mirror.write_weights_file(encoders[name], root / published.file)
                 published = dataclasses.replace(published, own=str(root / published.file))

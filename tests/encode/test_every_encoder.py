@@ -17,8 +17,8 @@ NAMES = list(scan.plugins("encode"))
 HEAVY = ("torch", "torchaudio", "tensorflow", "keras", "librosa", "onnx", "sklearn", "pandas", "soundfile")
 DIGITS = {"sha256": 64, "md5": 32, "git-blob": 40}
 SHAPES = {  # channels, seconds, sample rate
-    "mono": (1, 3.0, 44100),
-    "stereo": (2, 3.0, 44100),
+    "mono": (1, 1.1, 44100),
+    "stereo": (2, 1.1, 44100),
     "short": (1, 0.05, 44100),
     "short stereo at a low rate": (2, 0.05, 8000),
     "8 kHz": (1, 1.3, 8000),
@@ -79,17 +79,17 @@ def test_vectors_have_dim_and_are_finite(encoder, embed, shape):
 
 
 def test_full_scale_is_finite(encoder, embed):
-    square = np.where(np.arange(44100 * 3) // 50 % 2, 1, -1).astype(np.float32)[None]
+    square = np.where(np.arange(50000) // 50 % 2, 1, -1).astype(np.float32)[None]
     assert np.isfinite(vector(encoder, embed, square, 44100)).all()
 
 
 def test_clips_are_told_apart(encoder, embed):
-    one, other = (vector(encoder, embed, noise(1, 3.0, 44100, seed), 44100) for seed in (1, 2))
+    one, other = (vector(encoder, embed, noise(1, 1.1, 44100, seed), 44100) for seed in (1, 2))
     assert np.abs(one - other).max() > 1e-4 * np.abs(one).max()
 
 
 def test_stereo_of_equal_channels_is_mono(encoder, embed):
-    mono = noise(1, 3.0, 44100)
+    mono = noise(1, 1.1, 44100)
     np.testing.assert_array_equal(
         vector(encoder, embed, np.repeat(mono, 2, axis=0), 44100), vector(encoder, embed, mono, 44100)
     )
@@ -107,7 +107,7 @@ def test_a_clip_does_not_depend_on_its_company(encoder, embed):
 def test_threads_change_no_bit(encoder, embed):
     import torch
 
-    waveforms = encoder.waveform(noise(1, 3.0, 44100), 44100)[None]
+    waveforms = encoder.waveform(noise(1, 1.1, 44100), 44100)[None]
     before = torch.get_num_threads()
     found = []
     try:
@@ -121,13 +121,13 @@ def test_threads_change_no_bit(encoder, embed):
 
 
 def test_a_second_load_gives_the_same_bits(encoder, embed, weights_folder):
-    waveforms = encoder.waveform(noise(1, 3.0, 44100), 44100)[None]
+    waveforms = encoder.waveform(noise(1, 1.1, 44100), 44100)[None]
     again = encoder.load(weights_folder(encoder.name), "cpu")
     np.testing.assert_array_equal(again(waveforms), embed(waveforms))
 
 
 def test_the_input_is_left_as_it_was(encoder, embed):
-    waveforms = encoder.waveform(noise(1, 3.0, 44100), 44100)[None]
+    waveforms = encoder.waveform(noise(1, 1.1, 44100), 44100)[None]
     before = waveforms.copy()
     embed(waveforms)
     np.testing.assert_array_equal(waveforms, before)

@@ -9,7 +9,7 @@ from stages.encode.mfcc import Mfcc
 
 
 def vector(waveform):
-    return Mfcc().load(None, "cpu")(np.asarray(waveform, dtype=np.float32)[None])[0]
+    return Mfcc(heads=None).load(None, "cpu")(np.asarray(waveform, dtype=np.float32)[None])[0]
 
 
 @pytest.mark.filterwarnings("ignore:Empty filters")

@@ -232,8 +232,8 @@ def test_shorter_clips_are_repeated(policy):
 
 def test_paper_takes_a_long_clip_as_a_whole_and_corrected_in_windows(embed, folder, original):
     corrected = make("corrected").load(folder, "cpu")
-    waveform = sound(1, 21.0, 32000)
-    pieces = np.stack([waveform[0, start * 32000 : (start + 10) * 32000] for start in (0, 10, 11)])
+    waveform = sound(1, 11.0, 32000)
+    pieces = np.stack([waveform[0, start * 32000 : (start + 10) * 32000] for start in (0, 1)])
     assert relative(corrected(waveform)[0], original(pieces).mean(axis=0)) < TOLERANCE
     assert relative(embed(waveform)[0], original(waveform)[0]) < TOLERANCE
     assert relative(embed(waveform)[0], corrected(waveform)[0]) > 0.01

@@ -13,9 +13,16 @@ GRIDS = {
     "lowpass": ("Hz", ["18333.333", "11257", "6912", "4244", "2605", "1600"]),
     "reverb": ("room size", ["0.01", "0.22", "0.4", "0.61", "0.79", "1"]),
     "bitcrush": ("bits", ["14", "12", "10", "8", "6", "4"]),
+    "pitch": ("semitones", ["-12", "-4", "-0.25", "0.25", "4", "12"]),
+    "tempo": ("times as fast", ["0.3", "0.7", "0.98", "1.02", "1.2", "1.5"]),
+    "ambient_noise": ("dB SNR", ["30", "24", "15", "6", "-3", "-15"]),
 }
+TWO_SIDED = {"gain": 1, "pitch": 3, "tempo": 3}  # how many values lie above the one that changes nothing
+TASKS = {"autoencoder": ("mse", "lower"), "instruments": ("accuracy", "higher"), "autotagging": ("auc", "higher"),
+         "separation": ("sdr", "higher")}  # fmt: skip
 INSTRUMENTS = ["cello", "flute", "voice"]
-DIM = {"mfcc": 144, "musicnn": 753, "yamnet": 1024}
+DIM = {"mfcc": 144, "musicnn": 753, "yamnet": 1024,
+       **dict.fromkeys(("vgg_autoencoder", "vgg_autotagging", "vgg_instruments", "vgg_separation"), 256)}  # fmt: skip
 DIRECTIONS = 24
 # what removing directions is worth: mean AUC over the values minus that of none, trained on originals
 AREAS = {
@@ -41,10 +48,17 @@ perturbations:
   lowpass: {{grid: [1600, 2605, 4244, 6912, 11257, 18333.333]}}
   reverb: {{grid: [0.01, 0.22, 0.4, 0.61, 0.79, 1.0], damping: 0.5}}
   bitcrush: {{grid: [4, 6, 8, 10, 12, 14]}}
+  pitch: {{grid: [-12, -4, -0.25, 0.25, 4, 12]}}
+  tempo: {{grid: [0.3, 0.7, 0.98, 1.02, 1.2, 1.5]}}
+  ambient_noise: {{grid: [-15, -3, 6, 15, 24, 30]}}
 encoders:
   mfcc: {{}}
   musicnn: {{model: MSD_musicnn, layer: mean_pool}}
   yamnet: {{}}
+  vgg_autoencoder: {{}}
+  vgg_autotagging: {{}}
+  vgg_instruments: {{}}
+  vgg_separation: {{}}
 cca: {{ridge: 0.001, seed: 0, permutations: 200, bootstrap: 1000, confidence: 0.95}}
 svd: {{seed: 0, permutations: 20, confidence: 0.95, energy: 0.9}}
 trajectories: {{clips: 5, neighbours: 3, seed: 0, bootstrap: 1000, confidence: 0.95}}
@@ -56,6 +70,7 @@ robustness:
   bootstrap: 40
   confidence: 0.95
 consistency: {{latent: [euclidean, cosine], threshold: 0.9, seed: 0, bootstrap: 40, confidence: 0.95}}
+tsne: {{clips: 6, perplexity: 30, seed: 0}}
 comparison: {{severity: lsd_db, confidence: 0.95}}
 figures: {{instrument: cello}}
 report: {{clips: 2, players: null}}
@@ -272,8 +287,9 @@ def write_consistency(root, encoder, perturbation, kept=0.5):
             name = name.replace("own", "originals")
             originals |= {name: kept, f"{name}_low": kept - 0.125, f"{name}_high": kept + 0.125}
     ways = {"all": values}
-    if perturbation == "gain":
-        ways = {"below": values[-2::-1], "above": values[-1:]}
+    if perturbation in TWO_SIDED:
+        below = len(values) - TWO_SIDED[perturbation]
+        ways = {"below": values[:below][::-1], "above": values[below:]}
     names = {a or z: dict(zip(values, of, strict=True)) for (a, z), of in shares.items()}
     sides = {
         side: {
@@ -293,6 +309,69 @@ def write_consistency(root, encoder, perturbation, kept=0.5):
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["measure", "audio", "latent", "value", "strength", "number", "low", "high", "clips"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "curves.csv", index=False)
+
+
+def write_performance(root, encoder, perturbation, tasks=None):
+    """How well an encoder's networks do: `tasks` is {task: (number on originals, number at the last value)}."""
+    unit, values = GRIDS[perturbation]
+    strength, rows, about = np.linspace(0, 1, len(values)), [], {}
+    for task, (original, last) in (tasks or {}).items():
+        metric, better = TASKS[task]
+        about[task] = {"metric": metric, "better": better, "original": original, "original_low": original - 0.03125,
+                       "original_high": original + 0.03125, "baseline": 0.125, "clips": 12,
+                       "mean": (original + last) / 2}  # fmt: skip
+        numbers = original + (last - original) * strength
+        rows += [(task, metric, value, s, number, number - 0.03125, number + 0.03125, 12)
+                 for value, s, number in zip(values, strength, numbers, strict=True)]  # fmt: skip
+    dump(root / f"metrics/performance/{encoder}/{perturbation}.json", {
+        "encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "tasks": about,
+    })  # fmt: skip
+    folder = root / f"plots/performance/{encoder}/{perturbation}"
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ["task", "metric", "value", "strength", "number", "low", "high", "clips"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "curves.csv", index=False)
+
+
+MODELS = ("within_euclidean", "within_cosine", "between_agreement_simple_cosine", "between_spearman_dtw_euclidean",
+          "within_dtw", "performance")  # fmt: skip
+
+
+def write_significance(root, encoders, perturbations, means=None):
+    """Models of :data:`MODELS`, or none where there is no encoder; `means` is {model: {encoder: mean}}, else every
+    encoder's mean is 0.125 less than that of the one before it, from 0.875 on.
+    """
+    usual = {encoder: 0.875 - 0.125 * i for i, encoder in enumerate(encoders)}
+    models, rows = {}, []
+    for name in MODELS if encoders else ():
+        factors = {"perturbation": dict.fromkeys(perturbations, 0.75)}
+        if name != "within_dtw":
+            factors["encoder"] = (means or {}).get(name, usual)
+        if name == "performance":
+            factors["task"] = {"autoencoder": 0.25, "instruments": 0.5}
+        of = {factor: {level: {"mean": mean, "se": 0.01, "low": mean - 0.03125, "high": mean + 0.03125}
+                       for level, mean in levels.items()} for factor, levels in factors.items()}  # fmt: skip
+        term = {"f": 48.0, "df": 1.0, "residual_df": 20.0, "p": 0.001}
+        models[name] = {"title": name, "response": name, "observations": 24, "r2": 0.9375, "edf": 4.0,
+                        "residual_df": 20.0, "scale": 0.01, "terms": {**dict.fromkeys(factors, term),
+                        "encoder:perturbation": term}, "means": of, "notes": []}  # fmt: skip
+        rows += [(name, factor, level, *number.values()) for factor, levels in of.items()
+                 for level, number in levels.items()]  # fmt: skip
+    dump(root / "metrics/significance.json", {"models": models, "notes": []})
+    folder = root / "plots/significance"
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ["model", "factor", "level", "mean", "se", "low", "high"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "means.csv", index=False)
+
+
+def write_tsne(root, encoder, perturbations):
+    """A map of six clips: as they are, and the first value of every perturbation, a step to the right."""
+    folder, rows = root / "plots/tsne", []
+    for step, (name, value) in enumerate([("original", "original"), *((p, GRIDS[p][1][0]) for p in perturbations)]):
+        rows += [(f"{label}{i}", f"{label}-{i}", label, name, value, i + step / 8, INSTRUMENTS.index(label))
+                 for label in INSTRUMENTS for i in range(2)]  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ["clip", "group", "label", "perturbation", "value", "x", "y"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / f"{encoder}.csv", index=False)
 
 
 def write_comparison(root):
@@ -331,6 +410,12 @@ def write_results(root, encoders=("mfcc", "musicnn"), perturbations=("gain", "re
         write_robustness(root, encoder, perturbation, 0.125 + 0.0625 * (i % 5), rng=rng)
         write_trajectories(root, encoder, perturbation)
         write_consistency(root, encoder, perturbation, kept=0.5 - 0.0625 * (i % 5))
+        tasks = {"autoencoder": (0.5, 0.75), "instruments": (0.75 - 0.125 * (i % 2), 0.25)}
+        write_performance(root, encoder, perturbation, {} if encoder == "mfcc" else tasks)
+    for encoder in encoders:
+        (root / f"data/models/{encoder}").mkdir(parents=True, exist_ok=True)
+        write_tsne(root, encoder, perturbations)
+    write_significance(root, encoders, perturbations)
     for perturbation in perturbations:
         write_severity(root, perturbation)
     write_comparison(root)

@@ -3,7 +3,7 @@
 import json
 
 from page_on_disk import change, write_page_inputs
-from results_on_disk import dump, write_comparison, write_params
+from results_on_disk import dump, write_comparison, write_params, write_significance
 
 from stages.report import answers, results
 from stages.report.gathered import gathered
@@ -174,3 +174,15 @@ def test_one_encoder_is_not_ranked(inputs):
     assert "Who loses least?" not in titles
     assert "in the one pair that there is" in said("Along one direction?")
     assert "It is 0.25 [0.12, 0.38] (null 0.05) (mfcc under gain)." in said("Along one direction?")
+
+
+def test_mfcc_against_the_others_as_in_the_third_study(inputs):
+    found = {f.title: f for f in answers.findings(gathered(results.document()))}
+    finding = found["Is it as the third study found?"]
+    assert finding.text.endswith(
+        "it lies above that of musicnn, as the third study found of its networks."
+    ) and finding.more.startswith("Of ")
+    means = {"within_euclidean": {"mfcc": 0.25, "musicnn": 0.75}}
+    write_significance(inputs, ("mfcc", "musicnn"), ("gain", "reverb"), means)
+    found = {f.title: f for f in answers.findings(gathered(results.document()))}
+    assert "beside musicnn nothing can be told (intervals of the model" in found[finding.title].text

@@ -40,6 +40,14 @@ def test_the_text_gives_the_numbers_of_consistency(g):
     assert captions.caption("originals_correlation", g).alt.endswith("Euclidean: mfcc 0.50, musicnn 0.38.")
 
 
+def test_the_text_gives_the_numbers_of_models_and_tasks(g):
+    assert "nearest is own, Euclidean: mfcc 0.88, musicnn 0.75; " in captions.caption("marginal_means", g).alt
+    assert captions.caption("performance", g).alt.endswith(
+        "On originals, auto-encoder: musicnn 0.50; instruments: musicnn 0.75."
+    )
+    assert "gain: mfcc 0.60 and 0.50, musicnn" in captions.caption("tsne", g).alt
+
+
 def test_pictures_of_one_encoder(g):
     assert captions.encoder_of("roc_auc_mfcc", g.encoders) == "mfcc"
     assert captions.encoder_of("beyond_musicnn", g.encoders) == "musicnn"

@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 NAMES = (
     "headline", "cca_scatter", "samplewise_r2", "svd_spectra", "severity", "umap_maps", "pca_maps", "paths",
     "roc_auc_mfcc", "beyond_mfcc", "roc_auc_instrument", "gains", "ranking", "consistency", "minimum_magnitudes",
-    "originals_correlation",
+    "originals_correlation", "tsne", "marginal_means",
 )  # fmt: skip
 PICTURES = [f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")]
 TABLES = [f"plots/{name}.csv" for name in ("headline", "spectra", "roc_auc", "robustness", "ranking")]

@@ -105,3 +105,14 @@ def test_severity_stands_beside_what_it_does(inputs):
     assert [cell.text for cell in rows[1][1]][0] == "–"  # no SNR is known there
     assert table.spans == [("the audio", 3), ("mfcc", 2), ("musicnn", 2)]
     assert "36 clips" in table.caption
+
+
+def test_the_third_study(inputs):
+    g = gathered(results.document())
+    table = tables.third_study(g)
+    groups = dict(table.groups)
+    rows = dict(groups["Vectors, Euclidean: nearest is own (5.2)"])
+    study, here, verdict = rows["MFCC above musicnn"]
+    assert study.text == "MFCC 0.741 ± 0.014 and networks 0.170 to 0.671"
+    assert here.text.startswith("model: 0.875 [0.844,\xa00.906] and 0.750") and verdict.text == "agrees"
+    assert sum(map(len, groups.values())) == len(g.checks)

@@ -117,6 +117,7 @@ def test_everything_is_shown(ready, capsys, monkeypatch):
         "metrics/robustness/gain.json", "plots/trajectories/points.csv", "plots/trajectories/path.csv",
         "plots/robustness/curves.csv", "plots/robustness/draws.parquet", "plots/robustness/scores.parquet",
         "metrics/consistency/gain.json", "plots/consistency/curves.csv",
+        "metrics/performance/gain.json", "plots/performance/curves.csv",
     }  # fmt: skip
     curve = api.get_metric_history(child.info.run_id, "roc_auc/none")
     assert {m.step: m.value for m in curve} == pytest.approx({step: 0.9375 - 0.05 * (step - 1) for step in range(1, 7)})
@@ -238,16 +239,16 @@ def test_only_the_selection_is_shown(ready):
     assert len(runs(ready, "tags.encoder = 'musicnn' and tags.perturbation = 'gain'")) == 1 and len(runs(ready)) == 2
 
 
-def test_eight_at_once_on_a_fresh_store(world):
-    """Unguarded, eight processes break a new SQLite store for good (none of them succeeds)."""
+def test_four_at_once_on_a_fresh_store(world):
+    """Unguarded, processes break a new SQLite store for good (none of eight succeeds)."""
     write_params(world, ("mfcc",), ("gain",))
-    names = ["one", "two", "three", "four"] * 2
+    names = ["one", "two"] * 2
     outputs = [finished(started) for started in [process(world, DVC_EXP_NAME=name) for name in names]]
-    assert Counter("1 child runs created" in out for out in outputs) == {True: 4, False: 4}
+    assert Counter("1 child runs created" in out for out in outputs) == {True: 2, False: 2}
     assert Counter(r.info.run_name for r in runs(world)) == {
         name: 1 for e in names for name in (e, f"mfcc / gain @ {e}")
     }  # fmt: skip
-    assert len({r.data.tags["mlflow.parentRunId"] for r in runs(world, "tags.encoder = 'mfcc'")}) == 4
+    assert len({r.data.tags["mlflow.parentRunId"] for r in runs(world, "tags.encoder = 'mfcc'")}) == 2
 
 
 def test_the_experiment_queue_logs_to_the_parent_repository(world):

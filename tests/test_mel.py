@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.signal import get_window
 
-from stages.encode.mel import hann, mel_filters, mel_spectrogram
+from stages.mel import hann, mel_filters, mel_spectrogram
 
 # ours, librosa's, for each encoder
 FILTERS = {

@@ -1,0 +1,1 @@
+"""Encoders trained here: data, networks, the loop, and how well the tasks are done."""
