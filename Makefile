@@ -92,7 +92,7 @@ $(TEST_STAMP): tests/requirements.lock $(REMOTE_STAMP)
 	@touch $@
 
 test: $(TEST_STAMP) ## run the tests
-	@python -m pytest --ignore=tests/ui --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	@python -m pytest --ignore=tests/ui --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test-slow: $(TEST_STAMP) ## run the statistical tests that take minutes
 	@python -m pytest -m slow

@@ -112,6 +112,26 @@ def some_of(known):
     return _rule(check)
 
 
+def numbers(low, high):
+    """A list of distinct numbers in [low, high], at least one."""
+
+    def check(key, value):
+        if not isinstance(value, list) or not value or len(set(map(str, value))) < len(value):
+            raise UserError(f"{key} is {value!r}; it must be a list of different numbers, at least one")
+        return tuple(number(low, high).metadata["check"](key, v) for v in value)
+
+    return _rule(check)
+
+
+def corpus_name():
+    """The name of a corpus, or null for the pipeline's own."""
+
+    def check(key, value):
+        return None if value is None else choice(*scan.plugins("corpus")).metadata["check"](key, value)
+
+    return _rule(check)
+
+
 def grid(low, high, *, whole=False):
     """At least two distinct numbers in [low, high]; the order in which they are written does not matter."""
 
@@ -354,7 +374,7 @@ def _device(key, value):
 class Lessons:
     """One task of networks that are trained here; ``corpus``: what it is trained on, None for the pipeline's own."""
 
-    corpus: str = _rule(lambda key, value: _corpus_name(key, value))
+    corpus: str = corpus_name()
     epochs: int = integer(1, 1_000_000)
 
 
@@ -363,10 +383,6 @@ class Tagging(Lessons):
     """``tags``: how many of the commonest are learned."""
 
     tags: int = integer(2, 10_000)
-
-
-def _corpus_name(key, value):
-    return None if value is None else choice(*scan.plugins("corpus")).metadata["check"](key, value)
 
 
 @dataclass(frozen=True)
@@ -391,12 +407,13 @@ class Training:
     unpool_places: bool = flag(nullable=True)
     linear_mfcc_target: bool = flag(nullable=True)
     two_sided_mask: bool = flag(nullable=True)
+    references_apart: bool = flag(nullable=True)
     bootstrap: int = integer(1, 1_000_000)
     confidence: float = number(0.5, 0.999)
 
     def switches(self, fidelity):
         """The accidents of the published networks that are on: those set by hand, else as ``fidelity`` says."""
-        names = ("unpool_places", "linear_mfcc_target", "two_sided_mask")
+        names = ("unpool_places", "linear_mfcc_target", "two_sided_mask", "references_apart")
         return {n: fidelity == "paper" if getattr(self, n) is None else getattr(self, n) for n in names}
 
 
@@ -421,6 +438,7 @@ class Params:
     perturb: Perturb
     perturbations: dict
     training: Training
+    diverse: object
     encoders: dict
     distances: Distances
     cca: Cca
@@ -444,8 +462,7 @@ class Params:
 
     def lesson_corpus(self, task):
         """Name of the corpus that a task is trained on, None for the pipeline's own."""
-        own = getattr(self.training, task, None)
-        return own and own.corpus
+        return getattr(self.training, task, self.diverse).corpus
 
     def keeps_audio(self, perturbation):
         """Whether effected audio is kept: as ``perturb.keep_audio`` says, else where making it takes long."""
@@ -503,7 +520,8 @@ def parse(document):
         run=run,
         perturb=build(Perturb, document["perturb"], "perturb"),
         perturbations=_perturbations(document["perturbations"]),
-        encoders=_encoders(document["encoders"], run.encoders, fidelity),
+        diverse=_diverse(document["diverse"]),
+        encoders=_encoders(document["encoders"], run.encoders, fidelity, document["diverse"]),
         training=build(Training, document["training"], "training"),
         distances=build(Distances, document["distances"], "distances"),
         cca=build(Cca, document["cca"], "cca"),
@@ -564,8 +582,17 @@ def _perturbations(document):
     return {name: build(known[name], options, f"perturbations.{name}") for name, options in document.items()}
 
 
-def _encoders(document, wanted, fidelity):
-    """Configured encoders by name; one whose ``policy`` is null follows `fidelity`."""
+def _diverse(document):
+    from stages.train.diverse import losses
+    from stages.train.diverse.options import Diverse
+
+    found = build(Diverse, document, "diverse")
+    losses.checked(found.loss, "diverse.loss")
+    return found
+
+
+def _encoders(document, wanted, fidelity, diverse):
+    """Configured encoders by name; a null ``policy`` follows `fidelity`, streams share `diverse`."""
     known = scan.plugins("encode")
     encoders = {}
     for name, options in _sections(document, "encoders").items():
@@ -582,6 +609,8 @@ def _encoders(document, wanted, fidelity):
                 f"unknown encoder {key}; known: {', '.join(known)}{_hint(name, known)}; "
                 f"an encoder of your own needs {key}.class: package.module:Class"
             )
+        if getattr(cls, "streams", ()):
+            options["diverse"] = diverse
         encoder = build(cls, options, key)
         undecided = getattr(encoder, "policy", fidelity) is None
         encoders[name] = dataclasses.replace(encoder, policy=fidelity) if undecided else encoder

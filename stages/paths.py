@@ -66,6 +66,16 @@ def training_clips(digest):
     return TRAINING / f"{digest[:16]}.csv"
 
 
+def training_features(digest):
+    """What a network reads of a corpus, computed once."""
+    return TRAINING / f"{digest[:16]}.npy"
+
+
+def network(digest):
+    """A trained network that several encoders are made of, named by all that determines it."""
+    return TRAINING / "networks" / f"{digest[:16]}.npz"
+
+
 def model(encoder):
     """Folder with the networks of an encoder that were trained here."""
     return MODELS / encoder

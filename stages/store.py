@@ -243,6 +243,10 @@ class AudioReader:
             samples = samples.astype(np.float32) / np.float32(_INT16_SCALE)
         return samples.reshape(self._channels[index], -1), int(self._rates[index])
 
+    def samples(self, index):
+        """How many samples a clip has, per channel."""
+        return int(self._starts[index + 1] - self._starts[index]) // int(self._channels[index])
+
     @property
     def size(self):
         """Number of stored samples, all clips and channels together."""

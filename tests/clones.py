@@ -28,6 +28,7 @@ SMALL = {
     "robustness.bootstrap": 50,
     "consistency.bootstrap": 50,
     "compute.device": "cpu",  # asking for another one takes as long as MFCC
+    "training.threads": 1,
     "compute.workers": 1,  # beside other tests: starting workers would cost more than they save
 }
 

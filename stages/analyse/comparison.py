@@ -22,15 +22,19 @@ Intervals and ranks rest on the bootstrap draws that robustness made, the same r
 perturbation. Slope draws are shifted to mean the estimate, as in :func:`stages.analyse.statistics.bootstrap_interval`,
 and ranked draw by draw; the interval of a rank ends at ranks that occurred. Rank 1 is the smallest slope, ties share
 their mean rank. ``overall`` is the mean rank over perturbations, among the encoders that all perturbations rank.
+
+*accuracy* sets what perturbations cost against what there is to lose: the ROC AUC of originals, and the drop, its mean
+over a grid and then over perturbations, whatever their severity. Differences of two encoders are taken draw by draw.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from stages import params, paths, store
 from stages.analyse.data import ORIGINAL
-from stages.analyse.statistics import bootstrap_interval
+from stages.analyse.statistics import bootstrap_interval, with_interval
 from stages.errors import UserError, command
 
 MEASURES = ("lsd_db", "loudness_lu", "snr_db")
@@ -48,12 +52,16 @@ class Drops:
     drops : float64 [shape=(values,)], AUC; NaN where there is none
     draws : float64 [shape=(resamples, values)], or None where nothing could be resampled
     problem : str, why there is no drop at all, or ""
+    original : float, ROC AUC of the original clips
+    original_draws : float64 [shape=(resamples,)], or None
     """
 
     values: tuple
     drops: np.ndarray
     draws: np.ndarray | None = None
     problem: str = ""
+    original: float = float("nan")
+    original_draws: np.ndarray | None = None
 
 
 def severities(table):
@@ -115,7 +123,8 @@ def compare(drops, severity, options):
     Returns
     -------
     dict
-        Content of metrics/comparison.json: under ``measures``, by measure, perturbation (and ``overall``) and encoder.
+        Content of metrics/comparison.json: under ``measures``, by measure, perturbation (and ``overall``) and encoder;
+        under ``accuracy`` what :func:`accuracy` returns.
     pandas.DataFrame
         The same as rows (measure, perturbation, encoder, slope, ..., problem).
     pandas.DataFrame
@@ -133,7 +142,8 @@ def compare(drops, severity, options):
         of_measure = {p: _ranked(fitted, options.confidence) for p, fitted in perturbations.items()}
         of_measure[OVERALL] = _overall(perturbations, options.confidence)
         measures[measure] = of_measure
-    result = {"severity": options.severity, "confidence": options.confidence, "measures": measures}
+    result = {"severity": options.severity, "confidence": options.confidence, "measures": measures,
+              "accuracy": accuracy(drops, options.confidence)}  # fmt: skip
 
     import pandas as pd
 
@@ -144,6 +154,69 @@ def compare(drops, severity, options):
         for encoder, numbers in of_perturbation.items()
     ]
     return result, pd.DataFrame(ranking), _points(drops, severity, options.confidence)
+
+
+def accuracy(drops, confidence):
+    """What perturbations cost each encoder on average, and how well it does on originals.
+
+    Parameters
+    ----------
+    drops : dict of (encoder, perturbation) to Drops
+    confidence : float
+
+    Returns
+    -------
+    dict
+        ``perturbations``: by perturbation (and ``overall``) and encoder, roc_auc and mean_drop with their intervals,
+        and problem. ``overall`` is the mean over the perturbations under which anyone has numbers, of the encoders
+        that have them under all of these. ``differences``: of each two such encoders ``first`` less ``second``.
+    """
+    found = {}
+    for (encoder, perturbation), of in drops.items():
+        found.setdefault(perturbation, {})[encoder] = _level_and_cost(of)
+    sections = {
+        p: {e: _accuracy_row(*numbers, confidence, drops[e, p].problem) for e, numbers in of.items()}
+        for p, of in found.items()
+    }
+    counted = [p for p, of in found.items() if any(np.isfinite(estimate).all() for estimate, _ in of.values())]
+    overall, kept = {}, {}
+    for encoder in dict.fromkeys(encoder for encoder, _ in drops):
+        lacking = [p for p in counted if not np.isfinite(found[p][encoder][0]).all()]
+        if counted and not lacking:
+            kept[encoder] = _mean_of([found[p][encoder] for p in counted])
+        numbers = kept.get(encoder, (np.full(2, np.nan), None))
+        problem = "" if encoder in kept else f"no numbers under {', '.join(lacking) or 'any perturbation'}"
+        overall[encoder] = _accuracy_row(*numbers, confidence, problem)
+    differences = []
+    for (first, (one, ones)), (second, (other, others)) in combinations(kept.items(), 2):
+        paired = ones is not None and others is not None and ones.shape == others.shape
+        row = _accuracy_row(one - other, ones - others if paired else None, confidence, "", lowest=-1)
+        differences.append({"first": first, "second": second, **row})
+    return {"perturbations": {**sections, OVERALL: overall}, "differences": differences}
+
+
+def _level_and_cost(of):
+    """ROC AUC of originals and mean drop [shape=(2,)], and their draws [shape=(2, resamples)] or None."""
+    draws = None
+    if of.draws is not None and of.original_draws is not None:
+        draws = np.stack([of.original_draws, of.draws.mean(axis=1)])
+    return np.array([of.original, of.drops.mean()]), draws
+
+
+def _mean_of(numbers):
+    """The mean of several pairs of estimates and draws, without draws where these do not belong together."""
+    draws = [of for _, of in numbers]
+    whole = all(of is not None for of in draws) and len({of.shape for of in draws}) == 1
+    return np.mean([estimate for estimate, _ in numbers], axis=0), np.mean(draws, axis=0) if whole else None
+
+
+def _accuracy_row(estimate, draws, confidence, problem, *, lowest=0):
+    level, cost = (None, None) if draws is None else draws
+    return {
+        **with_interval("roc_auc", estimate[0], level, confidence, (lowest, 1)),
+        **with_interval("mean_drop", estimate[1], cost, confidence, (-1, 1)),
+        "problem": problem,
+    }
 
 
 # ------------------------------------------------------------------------------------------------------ lines and ranks
@@ -310,7 +383,9 @@ def read_drops(encoder, perturbation):
     auc = curves[chosen].set_index("value")["roc_auc"].reindex(values).to_numpy(dtype=np.float64)
     draws = _table(folder / "draws.parquet").pivot(index="draw", columns="value", values="roc_auc")
     draws = draws.reindex(columns=[ORIGINAL, *values]).to_numpy(dtype=np.float64)
-    return Drops(values, original - auc, draws=draws[:, :1] - draws[:, 1:] if len(draws) else None)
+    if not len(draws):
+        return Drops(values, original - auc, original=original)
+    return Drops(values, original - auc, draws[:, :1] - draws[:, 1:], original=original, original_draws=draws[:, 0])
 
 
 def read_severities(perturbation):

@@ -99,13 +99,15 @@ class Folder(Corpus):
     def _root(self):
         if self.path is None:
             raise UserError(
-                "corpus.folder.path is null; name the folder that holds your audio: "
-                "dvc exp run -S corpus.name=folder -S corpus.folder.path=/my/audio"
+                f"corpus.{self.name}.path is null; name the folder that holds your audio: "
+                f"dvc exp run -S corpus.name=folder -S corpus.{self.name}.path=/my/audio"
             )
         root = Path(self.path).expanduser()
         if not root.is_dir():
             what = "is a file" if root.is_file() else "does not exist"
-            raise UserError(f"corpus.folder.path is {self.path!r}, which {what}; name a folder that holds audio files")
+            raise UserError(
+                f"corpus.{self.name}.path is {self.path!r}, which {what}; name a folder that holds audio files"
+            )
         return root
 
     def _runs(self, path):
@@ -169,6 +171,7 @@ class Tagged(Folder):
 
     name = "tagged"
 
+
 def _files(recordings):
     return list(dict.fromkeys(recording.file for recording in recordings))
 
@@ -197,7 +200,7 @@ def _audio_files(root):
         seen = ", ".join(f"{count} with {extension}" for extension, count in others.most_common(5))
         raise UserError(
             f"no audio files below {root} ({f'other files: {seen}' if seen else 'it is empty'}); "
-            f"convert them to WAV or FLAC, or name another folder in corpus.folder.path"
+            f"convert them to WAV or FLAC, or name another folder"
         )
     odd = [path for path in files if not _writable_as_text(path)]
     if odd:

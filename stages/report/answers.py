@@ -11,7 +11,7 @@ about numbers that are missing say so. Plain text, to be escaped.
 from dataclasses import dataclass
 
 from stages import params
-from stages.report import consistency, methods, ranking, third_study, wording
+from stages.report import accuracy, consistency, methods, ranking, second_study, subsets, third_study, wording
 from stages.report.wording import auc, listed, r2, with_interval
 
 QUESTION = "How far does an embedding move when the ear hardly notices?"
@@ -70,7 +70,7 @@ def findings(g):
     -------
     list of Finding
     """
-    made = [_distance(g), _direction(g), _dimensions(g), _neighbours(g), _third_study(g), *_costs(g)]
+    made = [_distance(g), _direction(g), _dimensions(g), _neighbours(g), _third_study(g), _second_study(g), *_costs(g)]
     return [finding for finding in made if finding is not None]
 
 
@@ -216,6 +216,27 @@ def _third_study(g):
     return Finding("Is it as the third study found?", text, third_study.summed(g.checks))
 
 
+def _second_study(g):
+    """Subsets of streams, or nothing where the combination was not run."""
+    if g.subsets is None:
+        return None
+    rows, name = g.subsets.set_index("subset"), subsets.best_single(g.subsets)["subset"]
+    whole, single = (_ends(rows.loc[of], "map", r2) for of in (subsets.ALL, name))
+    text = (f"A linear model on all four streams has a mAP of {whole}, on the best alone, {subsets.title(name)}, "
+            f"{single}; chance is {r2(g.subsets['chance_map'].iloc[0])}.")  # fmt: skip
+    check = second_study.of_features(g.streams)
+    said = {third_study.AGREES: "Pitch and timbre surely add to the two learned streams",
+            third_study.DISAGREES: "Pitch and timbre surely take from the two learned streams",
+            third_study.OPEN: "Whether pitch and timbre add to the two learned streams cannot be told"}  # fmt: skip
+    more = f"{said[check.verdict]}: {', '.join(filter(None, (check.ours, check.why)))}."
+    order = third_study.counts(second_study.of_order(g.streams))
+    more += (
+        f" Of the {sum(order.values())} steps of the study's order, {order[third_study.AGREES]} agree in top-5 "
+        f"accuracy, {order[third_study.DISAGREES]} do not, and {order[third_study.OPEN]} cannot be told."
+    )
+    return Finding("Does bringing features back help?", text, more)
+
+
 def _costs(g):
     """Findings on classifiers, or one that says why there are none."""
     if not has_roc_auc(g):
@@ -224,7 +245,7 @@ def _costs(g):
         if not any(g.clips.label):
             why = "the corpus has no labels"
         return [Finding("What it costs", f"There are no classifiers here: {why}.")]
-    return [_cost(g), _least(g), _removal(g)]
+    return [_cost(g), _least(g), _restricted(g), _removal(g)]
 
 
 def _cost(g):
@@ -271,6 +292,34 @@ def _least(g):
         else:
             text.append(f"On originals it has a ROC AUC of {auc(level[first])}.")
     return Finding(title, text[0], " ".join(text[1:]))
+
+
+def _restricted(g):
+    """Whether a restricted representation is more robust at equal accuracy, as far as intervals say."""
+    pairs = accuracy.compared(g.comparison)
+    if not pairs:
+        return None
+    found, apart, unknown = [], [], []
+    for one, other, of in pairs:
+        equal, cost = accuracy.equally_accurate(g.comparison, one, other, of), _signed(of, "mean_drop")
+        if equal is None:
+            unknown.append(f"{one} and {other}")
+        elif not equal:
+            apart.append(f"{one} {'above' if of['roc_auc'] > 0 else 'below'} {other} ({_signed(of, 'roc_auc')})")
+        elif of["mean_drop_low"] <= 0 <= of["mean_drop_high"]:
+            found.append(f"whether {one} is more robust than {other} cannot be told ({cost})")
+        else:
+            found.append(f"{one} is {'more' if of['mean_drop'] < 0 else 'less'} robust than {other} ({cost})")
+    if found:
+        text = f"At equal accuracy on originals, by the difference of mean drops over all grids, {'; '.join(found)}."
+    else:
+        text = "No interpretable encoder is shown to be as accurate on originals as those that it is compared with."
+    more = ["Equal means that intervals of ROC AUC overlap and that of their paired difference holds 0."]
+    if apart:
+        more.append(f"Not equal: {listed(apart)}.")
+    if unknown:
+        more.append(f"Without intervals: {listed(unknown)}.")
+    return Finding("Is what is restricted more robust?", text, " ".join(more))
 
 
 def _removal(g):
@@ -347,6 +396,10 @@ def _ends(n, name, how):
 
 def _auc(n, name):
     return with_interval(n.get(name), n.get(f"{name}_low"), n.get(f"{name}_high"), auc)
+
+
+def _signed(n, name):
+    return with_interval(n[name], n[f"{name}_low"], n[f"{name}_high"], lambda number: auc(number, sign=True))
 
 
 def _gain(section):

@@ -35,6 +35,7 @@ _REFERENCES = {
     "embeddings. Frontiers in Applied Mathematics and Statistics, 2019.",
     "simple": "D. F. Silva, C.-C. M. Yeh, Y. Zhu, G. Batista, E. Keogh: Fast similarity matrix profile for music "
     "analysis and exploration. IEEE Transactions on Multimedia, 2019.",
+    "diverse": "P. Verma: Diverse audio embeddings: bringing features back outperforms CLAP! arXiv 2309.08751, 2023.",
     "tsne": "L. van der Maaten, G. Hinton: Visualizing data using t-SNE. Journal of Machine Learning Research, 2008.",
     "loudness": "ITU-R BS.1770: Algorithms to measure audio programme loudness and true-peak audio level.",
     "irmas": "J. J. Bosch et al.: A comparison of sound segregation techniques for predominant instrument recognition "
@@ -211,6 +212,8 @@ def references(g):
         {"irmas"} & {g.content["corpus"]["name"]}
     )
     used |= {name for name in g.encoders if "class" not in (g.content["encoders"].get(name) or {})}
+    if any(name.startswith("diverse_") for name in g.encoders):
+        used.add("diverse")
     if answers.has_roc_auc(g):
         used |= {"holm", *(_METHODS[name][1] for name in _selected(g))}
     if g.content["corpus"]["name"] == "general_midi":

@@ -8,13 +8,13 @@ numbers that it is drawn for, pair by pair, as far as the tables of the page do 
 
 from dataclasses import dataclass
 
-from stages.report import consistency, methods, panels, performance, ranking, significance, wording
+from stages.report import accuracy, consistency, methods, panels, performance, ranking, significance, subsets, wording
 from stages.report.wording import auc, r2, rank
 
 ABOUT_ENCODER = ("roc_auc", "beyond")  # pictures of one encoder are named roc_auc_ENCODER and beyond_ENCODER
 ORDER = ("headline", "cca_scatter", "samplewise_r2", "svd_spectra", "paths", "pca_maps", "umap_maps", "consistency",
          "minimum_magnitudes", "tsne", "originals_correlation", "marginal_means", "performance", "ranking",
-         "roc_auc_instrument", "gains", "severity")  # fmt: skip
+         "robustness_accuracy", "subsets", "roc_auc_instrument", "gains", "severity")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,23 @@ def _ranks(g):
         orders.append(f"{place}: {', '.join(ranked) or 'none has numbers'}")
     return (f"Slopes of ROC AUC lost per unit of {ranking.MEASURES[g.comparison['severity']][0]} with intervals, above "
             f"the drops that they rest on. Least first, {'; '.join(orders)}.")  # fmt: skip
+
+
+def _accuracy(g):
+    overall = g.comparison["accuracy"]["perturbations"][accuracy.OVERALL]
+    points = [f"{e} {auc(of['roc_auc'])} and {auc(of['mean_drop'])}" for e, of in overall.items()
+              if accuracy.placed(of)]  # fmt: skip
+    return ("Points with intervals both ways, mean drop of ROC AUC over ROC AUC of originals, one colour an encoder, "
+            "squares interpretable ones; large the mean over perturbations, small each of them. Of the mean, "
+            f"{'; '.join(points) or 'nothing'}.")  # fmt: skip
+
+
+def _subsets(g):
+    shown = ", ".join(f"{subsets.title(row['subset'])} {r2(row['map'])}" for _, row in g.subsets.iterrows())
+    return (
+        "Points of mAP and of top-5 accuracy with intervals, one row a subset of streams, best first, single "
+        f"streams and all four in colour. mAP: {shown}; chance {r2(g.subsets['chance_map'].iloc[0])}."
+    )
 
 
 def _neighbours(g):
@@ -323,6 +340,18 @@ _TEXTS = {
         "Further left is better, and encoders whose lines overlap cannot be told apart on these recordings; the "
         "percentages say how often each comes first when recordings are resampled.",
         _ranks,
+    ),
+    "robustness_accuracy": (
+        "What perturbations cost, against how good an encoder is to begin with",
+        "Further right is more accurate on originals, further down is more robust; only encoders whose lines overlap "
+        "from left to right can be compared from top to bottom, since who tells little apart has little to lose.",
+        _accuracy,
+    ),
+    "subsets": (
+        "What a linear model makes of every subset of streams",
+        "A subset right of the grey band with its whole line is better than the best single stream; what overlaps "
+        "cannot be told apart on these recordings, and hollow marks are the study's numbers on another corpus.",
+        _subsets,
     ),
     "roc_auc_instrument": (
         "One instrument, and what costs each encoder most",

@@ -25,6 +25,7 @@ from stages import params, paths, store
 from stages.compute import Progress, ordered_map
 from stages.errors import command
 from stages.report import (
+    accuracy,
     consistency,
     curves,
     maps,
@@ -34,6 +35,7 @@ from stages.report import (
     results,
     significance,
     style,
+    subsets,
     summary,
     tsne,
 )  # fmt: skip
@@ -323,6 +325,12 @@ def pictures(content):
             else {}
         ),
         **({"performance": (performance.performance, content)} if performance.tasks(content) else {}),
+        **(
+            {"robustness_accuracy": (accuracy.robustness_accuracy, content)}
+            if len(accuracy.encoders(results.comparison())) > 1
+            else {}
+        ),
+        **({"subsets": (subsets.subsets, content)} if subsets.run(content) else {}),
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from stages import paths, store
 from stages.encode.weights import RECORD
-from stages.report import panels, results, significance, summary, third_study
+from stages.report import panels, results, second_study, significance, subsets, summary, third_study
 
 _SEVERITY = ("strength", "snr_db", "loudness_lu", "lsd_db", "clips")
 
@@ -36,6 +36,9 @@ class Gathered:
     checks : list of stages.report.third_study.Check
     notes : list of str, what ``significance`` warns of
     weights : dict {encoder: dict}, what its weights are
+    subsets : pandas.DataFrame, as :func:`stages.report.subsets.table`, or None where the combination was not run
+    classes : pandas.DataFrame, as :func:`stages.report.subsets.classes`, or None
+    streams : list of stages.report.third_study.Check, the second study's
     """
 
     content: dict
@@ -53,6 +56,9 @@ class Gathered:
     checks: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     weights: dict = field(default_factory=dict)
+    subsets: object = None
+    classes: object = None
+    streams: list = field(default_factory=list)
 
     @property
     def pairs(self):
@@ -88,6 +94,7 @@ def gathered(content):
     run = results.run(content)
     pairs = results.pairs(content)
     metrics = {a: {pair: results.metrics(a, *pair) for pair in pairs} for a in results.ANALYSES}
+    rows = subsets.table() if subsets.run(content) else None
     return Gathered(
         content=content,
         clips=store.read_clips(),
@@ -104,6 +111,9 @@ def gathered(content):
         checks=third_study.checks(content),
         notes=significance.notes(),
         weights={e: store.read_json(results.existing(paths.weights(e) / RECORD)) or {} for e in run.encoders},
+        subsets=rows,
+        classes=None if rows is None else subsets.classes(),
+        streams=[] if rows is None else second_study.checks(rows),
     )
 
 

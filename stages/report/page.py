@@ -22,6 +22,7 @@ from stages.report import (
     listening,
     pictures,
     results,
+    second_study,
     sources,
     style,
     tables,
@@ -118,6 +119,7 @@ def _rendered(g, clips, silent, *, small=False, warning=""):
             {"name": p, "tables": [tables.along_grid(g, p), tables.neighbours(g, p), tables.of_perturbation(g, p)]}
             for p in g.perturbations
         ],
+        second=_second(g),
         third={
             "table": tables.third_study(g), "caveat": third_study.CAVEAT,
             "run": third_study.transformations(g.content), "summed": third_study.summed(g.checks),
@@ -139,6 +141,14 @@ def _of_encoder(g, encoder, shown):
     mine = [s for s in shown if captions.encoder_of(s.picture.name, g.encoders) == encoder]
     mine.sort(key=lambda s: not s.picture.name.startswith(captions.ABOUT_ENCODER[0]))
     return {"name": encoder, "table": tables.of_encoder(g, encoder), "figures": mine}
+
+
+def _second(g):
+    """What the page says of the second study's streams, or None where the combination was not run."""
+    if g.subsets is None:
+        return None
+    return {"study": tables.second_study(g), "subsets": tables.of_subsets(g), "classes": tables.of_classes(g),
+            "caveat": second_study.CAVEAT, "summed": third_study.summed(g.streams)}  # fmt: skip
 
 
 def _ordered(names):

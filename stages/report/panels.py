@@ -58,7 +58,17 @@ def legend(made, entries):
 
 def text_values(path):
     """A table whose ``value`` and ``instrument`` stay text as written, an instrument called NA included."""
-    return results.table(path, converters={"value": str, "instrument": str})
+    return as_text(path, "value", "instrument")
+
+
+def as_text(path, *names):
+    """A table whose columns of these names stay text as written, NA and nothing at all included.
+
+    pandas reads NA as a missing value even where a converter returned it as text.
+    """
+    others = [name for name in results.table(path, nrows=0) if name not in names]
+    return results.table(path, dtype=dict.fromkeys(names, str), keep_default_na=False,
+                         na_values=dict.fromkeys(others, [""]))  # fmt: skip
 
 
 def values(table):

@@ -15,12 +15,14 @@ TASKS = {
     "autotagging": "auto-tagging",
     "instruments": "instruments",
     "separation": "separation",
+    "tagging": "tagging",
 }
 METRICS = {
     "mse": "mean square error",
     "auc": "ROC AUC of a clip's tags",
     "accuracy": "accuracy",
     "sdr": "SDR (dB)",
+    "map": "mAP of clips",
 }
 _BETTER = {"lower": "\N{DOWNWARDS ARROW} better", "higher": "\N{UPWARDS ARROW} better"}
 _DASHED, _DOTTED = (0, (4, 2)), (0, (1, 1.2))

@@ -288,7 +288,7 @@ def _training(encoders):
                 metrics += [
                     (f"training/{encoder}.{path.stem}.{name}", float(row[name]), int(row["epoch"]))
                     for name in row
-                    if name != "epoch" and row[name]
+                    if "epoch" in row and name != "epoch" and row[name]
                 ]
     return metrics
 

@@ -10,7 +10,7 @@ import json
 
 from stages import paths, provenance, store
 from stages.corpus.build import LICENCE
-from stages.report import results, wording
+from stages.report import results, subsets, wording
 
 FILES = ("path", "root", "labels", "split_csv")  # parameters that say where a user's files lie: nobody else's business
 _UNTRACKED = ("compute",)  # sections of params.yaml that change no number
@@ -92,9 +92,11 @@ def digest(g, excerpts):
     -------
     str
     """
-    files = [paths.COMPARISON, paths.SIGNIFICANCE, *(paths.metrics(a, *pair) for a in results.ANALYSES for pair in g.pairs)]
+    files = [paths.COMPARISON, paths.SIGNIFICANCE]
+    files += [paths.metrics(a, *pair) for a in results.ANALYSES for pair in g.pairs]
     files += sorted(results.existing(paths.FIGURES).iterdir())
     files += [paths.severity(p) for p in g.perturbations] + list(excerpts)
+    files += subsets.files() if subsets.run(g.content) else []
     return provenance.fingerprint(
         corpus=store.corpus_digest(g.clips),
         parameters=parameters(g.content),

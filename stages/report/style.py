@@ -4,8 +4,8 @@ Conventions
 -----------
 Sizes are in inches. An encoder has one colour in all figures, by its place among the encoders that params.yaml
 configures, selected or not, so that it keeps it when the selection changes. The first colours are Okabe and Ito's, told
-apart under all common colour blindness; from the eighth encoder on they are Paul Tol's, and markers help. Equal numbers
-give equal bytes: no date, no version, no user's matplotlibrc.
+apart under all common colour blindness; from the eighth encoder on they are Paul Tol's but for the last, and markers
+help. Equal numbers give equal bytes: no date, no version, no user's matplotlibrc.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ import contextlib
 from stages import paths, store
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933",
-           "#AA4499")  # fmt: skip
+           "#AA4499", "#332288", "#44AA99", "#661100", "#EE3377", "#A6761D")  # fmt: skip
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-_ON_DARK = {"#000000": "#E6E6E6", "#882255": "#C4709A"}
+_ON_DARK = {"#000000": "#E6E6E6", "#882255": "#C4709A", "#332288": "#8F83DD", "#661100": "#C4694F"}
 INK, MUTED, FAINT = "#222222", "#767676", "#D9D9D9"
 
 _STYLE = {

@@ -10,12 +10,13 @@ Everything is plain text, to be escaped.
 - :func:`of_encoder`, :func:`of_perturbation`: one encoder, or perturbation, against the other side
 - :func:`neighbours`: whether clips stay nearest to their own original under one perturbation
 - :func:`third_study`: what the third study found, beside what came out here
+- :func:`second_study`, :func:`of_subsets`, :func:`of_classes`: the second study's streams, their subsets, every class
 - :func:`along_grid`: what every value of a perturbation did to the audio, and to the embeddings
 """
 
 from dataclasses import dataclass, field
 
-from stages.report import consistency, methods, ranking, wording
+from stages.report import consistency, methods, ranking, subsets, wording
 from stages.report.wording import auc, interval, r2, rank
 
 
@@ -179,13 +180,51 @@ def _neighbours(g, encoder, perturbation, name, audio):
 
 def third_study(g):
     """Every check of the third study's findings, its sections as groups."""
+    return _study("third-study", "What Kim et al. (2019) found, and whether it is so here", g.checks)
+
+
+def second_study(g):
+    """Every check of the second study's findings."""
+    return _study("second-study", "What Verma (2023) found, and whether it is so here", g.streams)
+
+
+def _study(name, caption, checks):
     columns = [Cell("the study"), Cell("here"), Cell("verdict")]
     groups = [
         (title, [(c.claim, [Cell(c.published or wording.MISSING), Cell(c.ours or wording.MISSING),
-                            Cell(c.verdict, c.why)]) for c in g.checks if c.title == title])
-        for title in dict.fromkeys(check.title for check in g.checks)
+                            Cell(c.verdict, c.why)]) for c in checks if c.title == title])
+        for title in dict.fromkeys(check.title for check in checks)
     ]  # fmt: skip
-    return Table("third-study", "What Kim et al. (2019) found, and whether it is so here", "finding", columns, groups)
+    return Table(name, caption, "finding", columns, groups)
+
+
+def of_subsets(g):
+    """Every subset of streams, best first."""
+    sure = f"[{confidence(g, 'diverse')} interval]"
+    columns = [Cell("streams"), *(Cell(label, sure) for label in subsets.METRICS.values())]
+    rows = [
+        (subsets.title(row["subset"]), [
+            Cell(f"{row['streams']}"),
+            *(Cell(auc(row[name]), _between(row, name, auc)) for name in subsets.METRICS),
+        ])
+        for _, row in g.subsets.iterrows()
+    ]  # fmt: skip
+    first = g.subsets.iloc[0]
+    size = f"{wording.counted(int(first['clips']), 'test clip')}, {wording.counted(int(first['chunks']), 'chunk')}"
+    return Table("subsets", f"A linear model on every subset of streams: {size}, chance mAP {auc(first['chance_map'])}",
+                 "subset", columns, [("", rows)])  # fmt: skip
+
+
+def of_classes(g):
+    """Average precision of every class by each stream alone and by all, best known by all first."""
+    wide = g.classes.pivot(index=["tag", "positives"], columns="subset", values="average_precision").reset_index()
+    names = [name for name in (*subsets.STREAMS, subsets.ALL) if name in wide]
+    wide = wide.sort_values([names[-1], "tag"], ascending=[False, True], kind="stable")
+    columns = [Cell("test clips"), *(Cell(subsets.title(name)) for name in names)]
+    rows = [(row["tag"], [Cell(f"{row['positives']:,}"), *(Cell(r2(row[name])) for name in names)])
+            for _, row in wide.iterrows()]  # fmt: skip
+    return Table("classes", "Average precision of every class, by streams alone and together", "class", columns,
+                 [("", rows)])  # fmt: skip
 
 
 def along_grid(g, perturbation):

@@ -631,8 +631,12 @@ def text(content):
     ----------
     content : dict, params.yaml
     """
-    found = checks(content)
-    lines = [*textwrap.wrap(f"{CAVEAT} {transformations(content)}", WIDTH), ""]
+    return worded(checks(content), f"{CAVEAT} {transformations(content)}")
+
+
+def worded(found, before):
+    """Checks as text, with the sentences `before` them."""
+    lines = [*textwrap.wrap(before, WIDTH), ""]
     for title in dict.fromkeys(check.title for check in found):
         lines += [title, "-" * len(title)]
         for check in (c for c in found if c.title == title):

@@ -6,13 +6,13 @@ SAMPLE_RATE = 22050
 SAMPLES = 44100
 
 
-def mono(audio, sample_rate):
-    """The mean of the channels at 22,050 Hz.
+def mono(audio, sample_rate, wanted=SAMPLE_RATE):
+    """The mean of the channels at 22,050 Hz, or another rate (soxr HQ).
 
     Parameters
     ----------
     audio : float32 [shape=(channels, samples)]
-    sample_rate : int, Hz
+    sample_rate, wanted : int, Hz
 
     Returns
     -------
@@ -21,9 +21,9 @@ def mono(audio, sample_rate):
     import soxr
 
     mixed = audio.mean(axis=0, dtype=np.float32)
-    if not mixed.size or sample_rate == SAMPLE_RATE:
+    if not mixed.size or sample_rate == wanted:
         return mixed
-    return soxr.resample(mixed, sample_rate, SAMPLE_RATE, quality="HQ")
+    return soxr.resample(mixed, sample_rate, wanted, quality="HQ")
 
 
 def centre(audio, samples):

@@ -186,7 +186,8 @@ def _precision(schedule, device):
 
 @contextlib.contextmanager
 def threads(count):
-    """So many threads of a CPU and exact algorithms of a GPU: the same run gives the same bits."""
+    """So many threads of a CPU: the same run gives the same bits. A GPU takes its deterministic algorithms where it has
+    some; the gradients of mirrored edges and of unpooling have none there."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,4 +1,4 @@
-"""What networks are trained and tested on: a corpus, mixed to one channel at 22,050 Hz and packed once.
+"""What networks are trained and tested on: a corpus, mixed to one channel at their rate and packed once.
 
 Conventions
 -----------
@@ -96,15 +96,17 @@ def identity(params, corpus):
     }
 
 
-def material(params, corpus, *, stems, trial):
+def material(params, corpus, plan, *, trial, stems=False, rate=SAMPLE_RATE):
     """The clips of a corpus, packed for training where they are not yet.
 
     Parameters
     ----------
     params : stages.params.Params
     corpus : str or None, as for :func:`source_of`
-    stems : bool, whether the predominant part is needed
+    plan : stages.params.Training or what has its seed, validation and draw
     trial : int, which draw of the training recordings
+    stems : bool, whether the predominant part is needed
+    rate : int, Hz
 
     Returns
     -------
@@ -118,21 +120,21 @@ def material(params, corpus, *, stems, trial):
     chosen = source_of(params, corpus)
     clips = store.read_clips() if chosen is params.corpus else _other(params, chosen)
     taken_apart = source_sha256(type(chosen.source)) if stems else None
-    digest = fingerprint(audio=store.corpus_digest(clips), rate=SAMPLE_RATE, stems=taken_apart)
+    digest = fingerprint(audio=store.corpus_digest(clips), rate=rate, stems=taken_apart)
     path = paths.training_audio(digest)
     if not path.is_file():
-        _pack(path, dataclasses.replace(params, corpus=chosen), clips, stems)
+        _pack(path, dataclasses.replace(params, corpus=chosen), clips, stems, rate)
     usable = clips["valid"].to_numpy(dtype=bool) & clips["split"].isin([TRAIN, HELD, TEST]).to_numpy()
     table = clips[usable].copy()
     table["row"] = np.flatnonzero(usable)
     table = table.reset_index(drop=True)
-    part = parts(table, params.training, trial=trial)
+    part = parts(table, plan, trial=trial)
     rows = table[["clip", "group", "label", "tags"]].astype(str).to_numpy().tolist()
     known = fingerprint(audio=digest, rows=rows, part=part.tolist())
     return Material(table, path, store.corpus_audio(clips), part, known)
 
 
-def parts(clips, training, *, trial):
+def parts(clips, plan, *, trial):
     """The part of every clip.
 
     The validation recordings are a systematic sample of the training recordings sorted by label, so that every label
@@ -141,7 +143,7 @@ def parts(clips, training, *, trial):
     Parameters
     ----------
     clips : table with group, label and split ("train", "valid" or "test")
-    training : stages.params.Training
+    plan : what has seed, validation and draw
     trial : int
 
     Returns
@@ -156,16 +158,16 @@ def parts(clips, training, *, trial):
     part = np.select([clips["split"] == TEST, clips["split"] == HELD], [TESTED, VALID], "").astype(object)
     own = clips[clips["split"] == TRAIN]
     label = dict(zip(own["group"], own["label"], strict=True))
-    rng = np.random.default_rng([training.seed, 0])
+    rng = np.random.default_rng([plan.seed, 0])
     shuffled = sorted(label)
     rng.shuffle(shuffled)
     ordered = sorted(shuffled, key=label.get)  # stable: at random within a label
-    share = 0 if (part == VALID).any() else training.validation
+    share = 0 if (part == VALID).any() else plan.validation
     count = np.arange(len(ordered) + 1) * share
     held = {group for place, group in enumerate(ordered) if int(count[place + 1]) > int(count[place])}
     rest = [group for group in sorted(label) if group not in held]
-    drawn = max(round(training.draw * len(rest)), 1) if rest else 0
-    taken = set(np.random.default_rng([training.seed, 1, trial]).permutation(rest)[:drawn].tolist())
+    drawn = max(round(plan.draw * len(rest)), 1) if rest else 0
+    taken = set(np.random.default_rng([plan.seed, 1, trial]).permutation(rest)[:drawn].tolist())
     groups = clips["group"].to_numpy(dtype=str)
     part[np.isin(groups, sorted(held)) & (part == "")] = VALID
     part[np.isin(groups, sorted(taken)) & (part == "")] = TRAINED
@@ -174,8 +176,8 @@ def parts(clips, training, *, trial):
         if not (part == name).any():
             raise UserError(
                 f"no {what} clips: the corpus has {len(label)} training recordings and "
-                f"{int((clips['split'] == TEST).sum())} test clips; training.validation is {training.validation:g}. "
-                "Take a larger corpus"
+                f"{int((clips['split'] == TEST).sum())} test clips; a share of {plan.validation:g} is held back for "
+                "validation. Take a larger corpus"
             )
     return part
 
@@ -193,19 +195,19 @@ def _other(params, chosen):
     return store.read_clips(path)
 
 
-def _pack(path, params, clips, stems):
+def _pack(path, params, clips, stems, rate):
     store.remove_leftovers(path.parent, shared=True)
     seconds = float(clips.loc[clips["valid"], "seconds"].sum())
-    store.require_space(path.parent, round(seconds * SAMPLE_RATE * 2 * (2 if stems else 1)))
+    store.require_space(path.parent, round(seconds * rate * 2 * (2 if stems else 1)))
     source = params.corpus.source
     if stems:
         recordings = source.recordings()
-        tasks = ((source, recording) for recording in recordings)
+        tasks = ((source, recording, rate) for recording in recordings)
         found = ordered_map(_separated, tasks, params.compute)
     else:
         audio = store.corpus_audio(clips)
         audio = audio if audio.is_file() else corpus_audio(params)
-        tasks = ((audio, start, min(start + _CHUNK, len(clips))) for start in range(0, len(clips), _CHUNK))
+        tasks = ((audio, start, min(start + _CHUNK, len(clips)), rate) for start in range(0, len(clips), _CHUNK))
         found = ordered_map(_mixed, tasks, params.compute)
     part = path.with_name(f".packing.{os.getpid()}.tmp")
     try:
@@ -213,7 +215,7 @@ def _pack(path, params, clips, stems):
             written = 0
             for waveforms in found:
                 for waveform in waveforms:
-                    writer.append(waveform, SAMPLE_RATE)
+                    writer.append(waveform, rate)
                 written += len(waveforms)
                 progress.advance(len(waveforms))
         if written != len(clips):
@@ -226,12 +228,12 @@ def _pack(path, params, clips, stems):
         part.unlink(missing_ok=True)
 
 
-def _mixed(audio, start, stop):
+def _mixed(audio, start, stop, wanted):
     with store.AudioReader(audio) as reader:
-        return [_int16(mono(*reader[i])[None]) for i in range(start, stop)]
+        return [_int16(mono(*reader[i], wanted)[None]) for i in range(start, stop)]
 
 
-def _separated(source, recording):
+def _separated(source, recording, wanted):
     parts = source.separated(recording)
     if parts is None:
         raise UserError(
@@ -239,10 +241,8 @@ def _separated(source, recording):
             "training.separation.corpus: general_midi, musdb18"
         )
     rate = getattr(recording, "sample_rate", None) or source.sample_rate
-    return [
-        _int16(np.stack([mono(lead + rest, rate), mono(lead, rate)])) if lead.size else np.zeros((2, 0), np.int16)
-        for lead, rest in parts
-    ]
+    pairs = ((mono(lead + rest, rate, wanted), mono(lead, rate, wanted)) for lead, rest in parts)
+    return [_int16(np.stack(pair)) for pair in pairs]
 
 
 def _int16(audio):

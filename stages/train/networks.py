@@ -125,6 +125,7 @@ class MfccEncoder(nn.Module):
         self.register_buffer("mel", torch.from_numpy(_mel_filters()), persistent=False)
         self.register_buffer("dct", torch.from_numpy(_dct()), persistent=False)
 
+    @torch.autocast("cuda", enabled=False)  # decibels take more digits than bfloat16 has
     def forward(self, magnitude):
         power = torch.einsum("mf,cft->cmt", self.mel, magnitude.square())
         series = torch.einsum("kb,cbt->ckt", self.dct, decibels(power))

@@ -39,6 +39,7 @@ def train(params, name):
         for task in encoder.tasks:
             tasks[task] = trainer.trained(params, name, task, folder, before.get(task))
     wanted = {RECORD, *(f"{task}.{kind}" for task in tasks for kind in ("npz", "csv"))}
+    wanted |= {file for about in tasks.values() for file in about.get("files", ())}
     for path in folder.iterdir():
         if path.name not in wanted:
             path.unlink()

@@ -80,7 +80,9 @@ def loss(task, switches):
         return found, len(batch["tags"])
 
     def instruments(network, batch):
-        return F.cross_entropy(network.classes(batch["mixture"]), batch["label"]), len(batch["label"])
+        known = int((batch["label"] >= 0).sum())
+        total = F.cross_entropy(network.classes(batch["mixture"]), batch["label"], ignore_index=-1, reduction="sum")
+        return total / max(known, 1), known
 
     def separation(network, batch):
         magnitude, wanted, rest = (

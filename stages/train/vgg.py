@@ -46,7 +46,7 @@ def trained(params, name, task, folder, before):
     key = fingerprint(
         task=task, network=encoder.network, channels=encoder.channels, trial=encoder.trial, data=data.material.digest,
         training={k: v for k, v in asdict(params.training).items() if k not in TASKS and k not in _ELSEWHERE},
-        own=asdict(getattr(params.training, task)), switches=switches(params), outputs=data.outputs,
+        own=asdict(getattr(params.training, task)), switches=_of_networks(switches(params)), outputs=data.outputs,
         code=source_sha256(networks, loop, trained), packages=versions("torch", "numpy", "soxr"),
     )  # fmt: skip
     arrays, label = folder / f"{task}.npz", f"train {name} {task}"
@@ -81,7 +81,12 @@ def trained(params, name, task, folder, before):
 
 
 # What of `training` does not reach the networks
-_ELSEWHERE = ("bootstrap", "confidence")
+_ELSEWHERE = ("bootstrap", "confidence", "references_apart", "unpool_places", "linear_mfcc_target", "two_sided_mask")
+
+
+def _of_networks(switched):
+    """The accidents that reach the networks: how references are moved does not."""
+    return {name: on for name, on in switched.items() if name != "references_apart"}
 
 
 def _loss(task, params):
@@ -183,7 +188,7 @@ class Data:
     def __init__(self, params, task, trial, outputs=None):
         self.task, self._params = TASKS[task], params
         own = getattr(params.training, task)
-        self.material = material(params, own.corpus, stems=self.task.stems, trial=trial)
+        self.material = material(params, own.corpus, params.training, trial=trial, stems=self.task.stems)
         self.outputs = self._outputs(own) if outputs is None else list(outputs)
         self.device, self.threads = device_of(params), params.training.threads
         self._corpus = source_of(params, own.corpus)
@@ -287,12 +292,36 @@ def _baseline(task, data, network, switched):
     return float(np.nanmean(np.concatenate(found)))
 
 
-def opened(params, name, task, record):
-    """The trained network of a task, on its device and ready to be asked.
+def evaluated(params, name, task, about, recipes):
+    """How well a network does.
 
-    record : dict, model.json
+    Parameters
+    ----------
+    params : stages.params.Params
+    name, task : str
+    about : dict, what model.json says of the task
+    recipes : list of (stages.perturb.recipe.Recipe, fingerprint)
+
+    Returns
+    -------
+    dict
+        metric, better ("lower" or "higher"), baseline.
+    (number, low, high, clips)
+        On the test clips as they are.
+    dict of str to (number, low, high, clips)
+        At every value.
     """
-    about = record["tasks"][task]
+    from stages.train import vgg_scores
+
+    data = Data(params, task, params.encoders[name].trial, about["outputs"])
+    network = opened(params, name, task, about)
+    original, shown = vgg_scores.evaluated(data, network, task, recipes, switches(params), params)
+    kind = TASKS[task]
+    return {"metric": kind.metric, "better": kind.better, "baseline": about["baseline"]}, original, shown
+
+
+def opened(params, name, task, about):
+    """The trained network of a task, on its device and ready to be asked; `about` is what model.json says of it."""
     network = built(params, params.encoders[name], task, len(about["outputs"]))
     network.load_state_dict(read_arrays(paths.model(name) / f"{task}.npz"))
     return network.to(device_of(params)).eval()

@@ -281,6 +281,52 @@ def test_a_pair_without_numbers(world, options, reason):
     assert of["b"]["problem"] == reason and of["b"]["rank"] is None and of["a"]["rank"] == 1
 
 
+def levelled(original, drops, errors):
+    """Drops as :func:`drawn`, and the AUC of originals, whose draw i is it less errors[i]."""
+    of = drawn(drops, errors)
+    return Drops(VALUES, of.drops, of.draws, original=original, original_draws=original - np.asarray(errors))
+
+
+def test_accuracy_and_mean_drop_with_intervals_of_their_draws():
+    errors = np.linspace(-0.05, 0.05, 101)
+    drops = {("a", "gain"): levelled(0.9, [0, 0.1, 0.2], errors), ("a", "reverb"): levelled(0.9, [0, 0.3, 0.6], errors)}
+    found = comparison.accuracy(drops, 0.9)["perturbations"]
+    gain, overall = found["gain"]["a"], found["overall"]["a"]
+    assert (gain["roc_auc"], gain["mean_drop"], overall["mean_drop"]) == pytest.approx((0.9, 0.1, 0.2))
+    # severity is 1 on average, so a draw's mean drop is off by its error: 5th and 95th of 101 steps of 0.001
+    assert (gain["mean_drop_low"], gain["mean_drop_high"]) == pytest.approx((0.055, 0.145))
+    assert (overall["roc_auc_low"], overall["roc_auc_high"]) == pytest.approx((0.855, 0.945))
+    assert (overall["mean_drop_low"], overall["mean_drop_high"]) == pytest.approx((0.155, 0.245)), "draws are paired"
+
+
+def test_differences_are_taken_draw_by_draw():
+    """Both encoders err alike in every draw, so their difference is sure however wide either interval is."""
+    errors = np.linspace(-0.05, 0.05, 101)
+    drops = {
+        ("a", "gain"): levelled(0.9, [0, 0.1, 0.2], errors),
+        ("b", "gain"): levelled(0.88, [0, 0.13, 0.26], errors),
+    }
+    (of,) = comparison.accuracy(drops, 0.9)["differences"]
+    assert (of["first"], of["second"]) == ("a", "b")
+    assert [of[f"roc_auc{end}"] for end in ("", "_low", "_high")] == pytest.approx([0.02] * 3)
+    assert [of[f"mean_drop{end}"] for end in ("", "_low", "_high")] == pytest.approx([-0.03] * 3)
+
+
+def test_accuracy_of_encoders_without_numbers_or_draws():
+    missing = Drops(VALUES, np.full(3, np.nan), problem="vectors are constant")
+    plain = Drops(VALUES, np.array([0, 0.1, 0.2]), original=0.8)
+    drops = {("a", "gain"): plain, ("a", "reverb"): missing, ("a", "pitch"): plain,
+             ("b", "gain"): missing, ("b", "reverb"): missing, ("b", "pitch"): plain}  # fmt: skip
+    found = comparison.accuracy(drops, 0.9)
+    overall = found["perturbations"]["overall"]
+    assert (overall["a"]["roc_auc"], overall["a"]["mean_drop"]) == pytest.approx((0.8, 0.1)), "no one has reverb"
+    assert overall["a"]["roc_auc_low"] is None and overall["b"]["problem"] == "no numbers under gain"
+    assert np.isnan(overall["b"]["roc_auc"]) and found["differences"] == []
+    assert found["perturbations"]["reverb"]["b"]["problem"] == "vectors are constant"
+    nobody = comparison.accuracy({("a", "gain"): missing}, 0.9)["perturbations"]["overall"]["a"]
+    assert nobody["problem"] == "no numbers under any perturbation"
+
+
 @pytest.mark.parametrize("name, command", [
     ("metrics/robustness/b/gain.json", "dvc repro robustness@b-gain"),
     ("plots/robustness/b/gain/curves.csv", "dvc repro"), ("plots/robustness/b/gain/draws.parquet", "dvc repro"),

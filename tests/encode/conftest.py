@@ -25,13 +25,35 @@ class Fresh:
     def arrays(self):
         import torch
 
+        torch.manual_seed(0)
+        if getattr(self.encoder, "streams", ()):
+            return self.of_streams(), {"official": True, "files": {}}
         from stages.train.networks import Network
 
-        torch.manual_seed(0)
         network = Network(self.encoder.network, outputs=3, channels=self.encoder.channels, dropout=0.5,
                           grow="repeat", skips=False)  # fmt: skip
         arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         return arrays, {"official": True, "files": {}}
+
+    def of_streams(self):
+        import numpy as np
+        from torch import nn
+
+        from stages.train.diverse import neuralogram, streams
+
+        options, arrays = self.encoder.diverse.networks, {}
+        for stream in self.encoder.streams:
+            numbers = streams.shape(stream, options)[1][-1]
+            statistics = (np.zeros(numbers), np.ones(numbers)) if streams.has_statistics(stream) else None
+            network = streams.network(stream, 3, options, statistics=statistics)
+            if stream == streams.NEURALOGRAM:
+                network = nn.ModuleDict({"mobilenet": neuralogram.mobilenet(3, options.mobilenet), "stream": network})
+                for norm in network["mobilenet"].modules():  # fresh statistics would let its maps fade away
+                    if isinstance(norm, nn.BatchNorm2d):
+                        norm.running_var.fill_(0.05)
+            prefix = f"{stream}." if len(self.encoder.streams) > 1 else ""
+            arrays |= {f"{prefix}{name}": tensor.numpy() for name, tensor in network.state_dict().items()}
+        return arrays
 
 
 @pytest.fixture(scope="session")

@@ -220,7 +220,7 @@ def test_a_class_of_ones_own(command, workspace):
 
 
 def test_recording_and_verifying(command, edited):
-    edited({"encoders.mfcc": {}, "encoders.musicnn.layer": "penultimate"})
+    edited({"encoders.musicnn.layer": "penultimate"})
     assert "no golden vectors" in command("musicnn")[1]
     code, out = command("musicnn", "--record")
     assert code == 0 and "written" in out and "musicnn: as recorded, largest difference 0.0e+00" in out

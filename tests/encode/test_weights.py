@@ -109,6 +109,9 @@ def test_all_that_is_missing_is_said_at_once(toy, mirror, capsys):
         def __init__(self, published):
             self.published = published
 
+        def origin(self, name):
+            return self.published
+
     there, gone = toy(), toy(file="gone.bin")
     encoders = {"one": there, "two": gone, "three": None, "four": gone}
     with pytest.raises(UserError) as caught:
@@ -215,5 +218,5 @@ def test_the_stage_writes_the_weights_of_a_configured_encoder(workspace, monkeyp
 
 def test_the_stage_names_the_encoders_there_are(workspace, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["weights", "musicn"])
-    with pytest.raises(SystemExit, match="no encoder 'musicn' in params.yaml; there are mfcc, musicnn, yamnet"):
+    with pytest.raises(SystemExit, match="no encoder 'musicn' in params.yaml; there are mfcc, .*musicnn, yamnet"):
         weights.main()

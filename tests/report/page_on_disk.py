@@ -48,7 +48,7 @@ def write_page_inputs(root, encoders=("mfcc", "musicnn"), perturbations=("gain",
         write_excerpts(root, perturbation)
     names = ["headline", "cca_scatter", "samplewise_r2", "svd_spectra", "severity", "umap_maps", "pca_maps", "paths",
              "roc_auc_instrument", "gains", "ranking", "consistency", "minimum_magnitudes",
-             "originals_correlation", "tsne", "marginal_means", "performance"]  # fmt: skip
+             "originals_correlation", "tsne", "marginal_means", "performance", "robustness_accuracy"]  # fmt: skip
     for name in [*names, *(f"{kind}_{encoder}" for encoder in encoders for kind in ("roc_auc", "beyond"))]:
         (root / f"plots/figures/{name}.svg").write_text(PICTURE)
         (root / f"plots/figures/{name}.png").write_bytes(b"pixels")

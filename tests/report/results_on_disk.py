@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ TASKS = {"autoencoder": ("mse", "lower"), "instruments": ("accuracy", "higher"),
          "separation": ("sdr", "higher")}  # fmt: skip
 INSTRUMENTS = ["cello", "flute", "voice"]
 DIM = {"mfcc": 144, "musicnn": 753, "yamnet": 1024,
-       **dict.fromkeys(("vgg_autoencoder", "vgg_autotagging", "vgg_instruments", "vgg_separation"), 256)}  # fmt: skip
+       **dict.fromkeys(("vgg_autoencoder", "vgg_autotagging", "vgg_instruments", "vgg_separation"), 256),
+       **dict.fromkeys(("diverse_pitch", "diverse_end_to_end"), 64), "diverse_all": 256}  # fmt: skip
+STREAMS = ("pitch", "timbre", "end_to_end", "neuralogram")
 DIRECTIONS = 24
 # what removing directions is worth: mean AUC over the values minus that of none, trained on originals
 AREAS = {
@@ -59,6 +62,10 @@ encoders:
   vgg_autotagging: {{}}
   vgg_instruments: {{}}
   vgg_separation: {{}}
+  diverse_pitch: {{}}
+  diverse_end_to_end: {{}}
+  diverse_all: {{}}
+diverse: {{confidence: 0.95}}
 cca: {{ridge: 0.001, seed: 0, permutations: 200, bootstrap: 1000, confidence: 0.95}}
 svd: {{seed: 0, permutations: 20, confidence: 0.95, energy: 0.9}}
 trajectories: {{clips: 5, neighbours: 3, seed: 0, bootstrap: 1000, confidence: 0.95}}
@@ -372,6 +379,29 @@ def write_tsne(root, encoder, perturbations):
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["clip", "group", "label", "perturbation", "value", "x", "y"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / f"{encoder}.csv", index=False)
+
+
+def write_combination(root, singles=(0.125, 0.25, 0.375, 0.5), more=0.125, error=0.0625, tags=("Bark", "NA", "Rain")):
+    """What the training of diverse_all leaves: streams alone have the mAP `singles`, a subset that of its best stream
+    and `more` for every other one, all with `error` on either side; top-5 accuracy is 1/16 higher.
+    """
+    rows, classes = [], []
+    for number in range(1, len(STREAMS) + 1):
+        for subset in combinations(range(len(STREAMS)), number):
+            name, mean = "+".join(STREAMS[i] for i in subset), max(singles[i] for i in subset) + more * (number - 1)
+            rows.append({"subset": name, "streams": number, "map": mean, "map_low": mean - error,
+                         "map_high": mean + error, "top5": mean + 0.0625, "top5_low": mean + 0.0625 - error,
+                         "top5_high": mean + 0.0625 + error, "top5_recall": mean, "chance_map": 0.0625, "clips": 24,
+                         "chunks": 72})  # fmt: skip
+            if number in (1, len(STREAMS)):  # a tag of no clip has no average precision
+                classes += [
+                    {"subset": name, "tag": tag, "positives": 4 * i, "average_precision": mean - i / 16 if i else None}
+                    for i, tag in enumerate(tags)
+                ]
+    folder = root / "data/models/diverse_all"
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(folder / "subsets.csv", index=False)
+    pd.DataFrame(classes).to_csv(folder / "classes.csv", index=False)
 
 
 def write_comparison(root):

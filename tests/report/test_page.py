@@ -73,7 +73,7 @@ def test_the_script_is_the_one_that_the_policy_allows(inputs):
 
 def test_every_picture_is_shown_once(inputs):
     images = Document(made()).all("img")
-    assert len(images) == len(pictures.names()) == 21
+    assert len(images) == len(pictures.names()) == 22
     assert len({image["alt"] for image in images}) >= 16 and all(len(image["alt"]) > 60 for image in images)
     Path("plots/figures/new_one.svg").write_text(Path("plots/figures/gains.svg").read_text())
     assert "Picture: new one." in {image["alt"] for image in Document(made()).all("img")}
@@ -195,7 +195,7 @@ def test_too_large_a_page_does_without_sounds_and_says_so(inputs):
     assert "has none" in warning and "<audio" not in html and warning.partition(",")[0] in html
     assert "data:image/png" not in html
     html, warning = page.page(results.document(), largest=10_000)
-    assert "in pixels" in warning and "<audio" not in html and html.count("data:image/png") == 21
+    assert "in pixels" in warning and "<audio" not in html and html.count("data:image/png") == 22
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from results_on_disk import (
     write_consistency,
     write_pair,
     write_params,
+    write_performance,
     write_results,
     write_robustness,
     write_trajectories,
@@ -264,6 +265,7 @@ def test_table_keeps_its_width_whatever_the_names(tmp_path, monkeypatch, capsys)
     write_robustness(tmp_path, name, "gain", 0.5)
     write_trajectories(tmp_path, name, "gain")
     write_consistency(tmp_path, name, "gain")
+    write_performance(tmp_path, name, "gain")
     write_comparison(tmp_path)
     capsys.readouterr()
     summary.main(["--show"])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from stages.errors import UserError
-from stages.train.diverse.chunks import CHUNK, FILLINGS, SAMPLE_RATE, chunk_count, chunks, clips_of_chunks, mono
+from stages.train.diverse.chunks import CHUNK, FILLINGS, SAMPLE_RATE, chunk_count, chunks, clips_of_chunks
+from stages.train.excerpt import mono
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_a_chunk_has_the_labels_of_its_clip():
 def test_every_rate_and_every_number_of_channels_becomes_mono_at_16_khz(rate):
     times = np.arange(rate // 2 * 3) / rate
     tone = np.sin(2 * np.pi * 440 * times).astype(np.float32)
-    signal = mono(np.stack([tone, 3 * tone]), rate)
+    signal = mono(np.stack([tone, 3 * tone]), rate, SAMPLE_RATE)
     assert signal.dtype == np.float32 and len(signal) == 24000
     expected = 2 * np.sin(2 * np.pi * 440 * np.arange(24000) / SAMPLE_RATE)
     np.testing.assert_allclose(signal[1000:-1000], expected[1000:-1000], atol=2e-3)
@@ -49,4 +50,4 @@ def test_every_rate_and_every_number_of_channels_becomes_mono_at_16_khz(rate):
 
 def test_a_clip_without_samples_is_refused():
     with pytest.raises(UserError, match="without samples.*on_bad_clip"):
-        chunks(mono(np.zeros((2, 0), np.float32), 44100), filling="zeros")
+        chunks(mono(np.zeros((2, 0), np.float32), 44100, SAMPLE_RATE), filling="zeros")

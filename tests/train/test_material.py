@@ -58,7 +58,7 @@ def test_excerpts(rng):
 
 def test_packing_keeps_the_mixture_and_its_parts(tones):
     params = tones()
-    plain, apart = (material(params, None, stems=stems, trial=0) for stems in (False, True))
+    plain, apart = (material(params, None, params.training, stems=stems, trial=0) for stems in (False, True))
     assert plain.audio != apart.audio and list(plain.clips["tags"][:2]) == ["low|trembling", "high"]
     np.testing.assert_array_equal(plain.tag_table(["trembling"])[:4, 0], [True, False, False, True])
     with store.AudioReader(plain.audio) as one, store.AudioReader(apart.audio) as two:
@@ -77,10 +77,10 @@ def test_another_corpus_can_be_learned_from(tones, monkeypatch):
     params = tones()
     other = dataclasses.replace(params, corpus=dataclasses.replace(
         params.corpus, name="general_midi", sources={"tones": params.corpus.source}))  # fmt: skip
-    found = material(other, "tones", stems=True, trial=0)
+    found = material(other, "tones", params.training, stems=True, trial=0)
     assert found.clips["clip"].tolist() == [f"clip{i}" for i in range(18)]
     monkeypatch.setattr(module, "packed", None)
-    assert material(other, "tones", stems=True, trial=0).digest == found.digest
+    assert material(other, "tones", params.training, stems=True, trial=0).digest == found.digest
 
 
 def test_a_corpus_without_stems_is_named(tones):
@@ -89,6 +89,6 @@ def test_a_corpus_without_stems_is_named(tones):
     type(source).separated, before = (lambda self, recording: None), type(source).separated
     try:
         with pytest.raises(UserError, match="has no stems, which separation needs"):
-            material(params, None, stems=True, trial=0)
+            material(params, None, params.training, stems=True, trial=0)
     finally:
         type(source).separated = before

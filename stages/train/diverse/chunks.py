@@ -22,26 +22,6 @@ ZEROS, REPEAT = "zeros", "repeat"
 FILLINGS = (ZEROS, REPEAT)
 
 
-def mono(audio, sample_rate):
-    """The mean of the channels at 16 kHz.
-
-    Parameters
-    ----------
-    audio : float32 [shape=(channels, samples)]
-    sample_rate : int, Hz; other rates than 16,000 are resampled (soxr HQ)
-
-    Returns
-    -------
-    float32 [shape=(samples,)]
-    """
-    import soxr
-
-    mixed = audio.mean(axis=0, dtype=np.float32)
-    if not mixed.size or sample_rate == SAMPLE_RATE:
-        return mixed
-    return soxr.resample(mixed, sample_rate, SAMPLE_RATE, quality="HQ")
-
-
 def chunks(signal, *, filling):
     """The chunks of a clip.
 

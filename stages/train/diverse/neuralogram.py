@@ -112,7 +112,7 @@ def features(network, pieces, *, batch=64):
     found = []
     with torch.inference_mode():
         for start in range(0, len(pieces), batch):
-            some = torch.from_numpy(pieces[start : start + batch]).to(device)
+            some = torch.from_numpy(np.array(pieces[start : start + batch])).to(device)
             vectors = network.embedding(some.flatten(0, 1)).unflatten(0, (-1, PIECES))
             found.append(vectors.clamp(max=np.finfo(np.float16).max).half().cpu().numpy())
     return np.concatenate(found)
