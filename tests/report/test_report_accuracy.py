@@ -1,6 +1,7 @@
 """Robustness against accuracy: what is drawn, which pairs the question is about, and what counts as an answer."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,6 @@ from matplotlib.colors import to_hex
 from results_on_disk import dump, write_comparison, write_robustness
 
 from stages.report import accuracy, answers, results, style
-from stages.report.gathered import gathered
 
 STREAMS = ("diverse_pitch", "diverse_end_to_end", "mfcc", "musicnn")
 
@@ -104,24 +104,21 @@ def test_a_difference_can_be_seen_from_either_side():
     (0.5, (-0.3, -0.6, 0.01), (-0.05, -0.08, -0.01), "No interpretable encoder is shown to be as accurate"),
     (0.75, (-0.05, None, None), (-0.05, None, None), "No interpretable encoder is shown to be as accurate"),
 ])  # fmt: skip
-def test_the_answer_goes_as_far_as_intervals_do(inputs, level, auc, cost, said):
+def test_the_answer_goes_as_far_as_intervals_do(level, auc, cost, said):
     """Equal accuracy takes intervals that overlap (0.8 +- 0.05 here) and a paired difference that holds 0."""
-    content = results.document()
-    g = gathered(content)
-    g.comparison["accuracy"] = written({("mfcc", "musicnn"): (auc, cost)}, mfcc=(level, 0.05), musicnn=(0.8, 0.1))[
-        "accuracy"
-    ]
-    finding = answers._restricted(g)
+    pairs = {("mfcc", "musicnn"): (auc, cost)}
+    finding = answers._restricted(SimpleNamespace(comparison=written(pairs, mfcc=(level, 0.05), musicnn=(0.8, 0.1))))
     assert said in finding.text
     assert ("Not equal: mfcc below musicnn" in finding.more) == (said.startswith("No ") and auc[1] is not None)
     assert ("Without intervals: mfcc and musicnn." in finding.more) == (auc[1] is None)
 
 
-def test_no_question_without_an_interpretable_encoder(world, inputs):
+def test_no_question_without_an_interpretable_encoder(world):
     path = world / "params.yaml"
     path.write_text(path.read_text().replace("encoders: [mfcc, musicnn]", "encoders: [musicnn]"))
     for perturbation in ("gain", "reverb"):
         write_robustness(world, "musicnn", perturbation, 0.5)
     write_comparison(world)
-    g = gathered(results.document())
-    assert answers._restricted(g) is None and accuracy.encoders(g.comparison) == ["musicnn"]
+    comparison = results.comparison()
+    assert answers._restricted(SimpleNamespace(comparison=comparison)) is None
+    assert accuracy.encoders(comparison) == ["musicnn"]

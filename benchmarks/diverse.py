@@ -1,0 +1,168 @@
+"""The second study's streams: ``python -m benchmarks.diverse``.
+
+- features: chunks per second of every front end on one core, against librosa called chunk by chunk where it has the
+  same transform
+- training: chunks per second forward and back, at the sizes of params.yaml and at the study's, on this machine's GPU
+  where PyTorch finds one, else on its CPU
+- encoding: chunks per second of a trained stream
+- combination: the linear model on 40,000 chunks and 200 classes against scikit-learn's, extrapolated from a few classes
+- the whole study: 300 epochs of FSD50K's 80.4 h of development clips, from the measured rates
+"""
+
+import time
+
+import stages  # noqa: F401
+from stages import params
+
+CHUNKS = 256
+STUDY_CHUNKS = round(80.4 * 3600)  # of FSD50K's development set, Fonseca et al. (2022)
+EPOCHS, CLASSES = 300, 200
+PEER_CHUNKS = 24
+LINEAR = {"chunks": 40_000, "dim": 256, "classes": 200, "peer_classes": 2}
+
+
+def main(arguments=()):
+    import numpy as np
+
+    options = params.load().diverse
+    rng = np.random.default_rng(0)
+    tones = np.sin(2 * np.pi * rng.uniform(50, 4000, (CHUNKS, 1)) * np.arange(16000) / 16000)
+    chunks = (0.3 * tones + 0.02 * rng.standard_normal((CHUNKS, 16000))).astype(np.float32)
+    rates = _features(chunks, options)
+    rates |= _training(chunks, options)
+    _combination(rng)
+    _study(rates, options)
+
+
+def _seconds(function, *arguments, repeats=3):
+    """Shortest wall time of some calls, after one that is not counted."""
+    function(*arguments)
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function(*arguments)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _features(chunks, options):
+    import librosa
+
+    from stages.train.diverse import neuralogram, pitch, streams, timbre
+
+    found = {}
+    for stream in (streams.PITCH, streams.TIMBRE, streams.END_TO_END):
+        found[stream] = len(chunks) / _seconds(streams.features, stream, chunks, options.networks)
+    found["log_mel"] = len(chunks) / _seconds(neuralogram.log_mel, chunks)
+
+    def each(function):
+        return PEER_CHUNKS / _seconds(lambda: [function(chunk) for chunk in chunks[:PEER_CHUNKS]], repeats=1)
+
+    peers = {
+        streams.PITCH: each(lambda y: librosa.cqt(y, sr=16000, hop_length=400, fmin=40, n_bins=pitch.BINS,
+                                                  bins_per_octave=12)),
+        streams.TIMBRE: each(lambda y: librosa.feature.mfcc(
+            y=y, sr=16000, n_mfcc=timbre.COEFFICIENTS + 1, n_fft=options.networks.timbre.n_fft, hop_length=400,
+            n_mels=options.networks.timbre.bands)),
+    }  # fmt: skip
+    print("features, chunks/s on one core")
+    for stream, rate in found.items():
+        against = f", {rate / peers[stream]:.0f} x librosa chunk by chunk" if stream in peers else ""
+        print(f"  {stream:<12} {rate:8.0f}{against}")
+    return {("features", stream): rate for stream, rate in found.items()}
+
+
+def _training(chunks, options):
+    import numpy as np
+    import torch
+
+    from stages.train import loop
+    from stages.train.diverse import losses, neuralogram, streams, transformer
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {options.threads} threads"
+    networks = options.networks
+    targets = torch.rand(options.batch, CLASSES, device=device) < 0.02
+    found = {}
+    print(f"training and encoding, chunks/s, {name}, batches of {options.batch}")
+
+    def rate_of(label, network, inputs, targets):
+        network.to(device)
+        optimiser = torch.optim.Adam(network.parameters())
+
+        def step():
+            value = losses.loss_of(network(inputs), targets, options.loss)
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            optimiser.step()
+            float(value.detach())
+
+        def encode():
+            with torch.inference_mode():
+                network.eval().embedding(inputs).cpu()
+            network.train()
+
+        with loop.threads(options.threads):
+            trained, encoded = (options.batch / _seconds(call) for call in (step, encode))
+        count = transformer.parameter_count(network)
+        print(f"  {label:<12} {trained:8.0f} trained {encoded:8.0f} encoded, {count:,} parameters")
+        found["training", label], found["encoding", label] = trained, encoded
+
+    for stream in streams.STREAMS:
+        kind, shape = streams.shape(stream, networks)
+        if stream == streams.NEURALOGRAM:
+            features = np.random.default_rng(0).random((options.batch, *shape)).astype(kind)
+        else:
+            features = streams.features(stream, chunks[: options.batch], networks)
+        statistics = (np.zeros(shape[-1]), np.ones(shape[-1])) if streams.has_statistics(stream) else None
+        network = streams.network(stream, CLASSES, networks, statistics=statistics)
+        rate_of(stream, network, torch.from_numpy(features).to(device), targets)
+    pieces = torch.from_numpy(neuralogram.log_mel(chunks[: options.batch])).flatten(0, 1).to(device)
+    network = neuralogram.mobilenet(CLASSES, networks.mobilenet)
+    rate_of("mobilenet", network, pieces, targets.repeat_interleave(neuralogram.PIECES, dim=0))
+    return found
+
+
+def _combination(rng):
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    from stages.train.diverse import combination
+
+    vectors = rng.standard_normal((LINEAR["chunks"], LINEAR["dim"]))
+    decisions = vectors @ rng.standard_normal((LINEAR["dim"], LINEAR["classes"])) / 16
+    targets = decisions + rng.logistic(size=decisions.shape) > 4
+    start = time.perf_counter()
+    combination.fitted(vectors, targets, cost=0.01)
+    ours = time.perf_counter() - start
+    some = LINEAR["peer_classes"]
+    start = time.perf_counter()
+    scaled = StandardScaler().fit_transform(vectors)
+    for place in range(some):
+        LogisticRegression(C=0.01, tol=1e-6, max_iter=1000).fit(scaled, targets[:, place])
+    peer = (time.perf_counter() - start) * LINEAR["classes"] / some
+    assert np.isfinite(ours)
+    size = f"{LINEAR['chunks']:,} chunks x {LINEAR['dim']} numbers, {LINEAR['classes']} classes"
+    print(f"combination, {size}: {ours:.1f} s, "
+          f"scikit-learn {peer:.0f} s ({peer / ours:.1f} x), from {some} classes")  # fmt: skip
+
+
+def _study(rates, options):
+    from stages.train.diverse import streams
+
+    print(f"the whole study: {STUDY_CHUNKS:,} chunks, {EPOCHS} epochs")
+    total = 0.0
+    for stream in streams.STREAMS:
+        hours = EPOCHS * STUDY_CHUNKS / rates["training", stream] / 3600
+        total += hours
+        print(f"  {stream:<12} {hours:8.1f} h")
+    hours = options.mobilenet_epochs * STUDY_CHUNKS / rates["training", "mobilenet"] / 3600
+    features = sum(STUDY_CHUNKS / rate for (kind, _), rate in rates.items() if kind == "features") / 3600
+    print(f"  mobilenet    {hours:8.1f} h, {options.mobilenet_epochs} epochs")
+    print(f"  features     {features:8.2f} h on one core, once")
+    print(f"  together     {total + hours + features:8.1f} h")
+
+
+if __name__ == "__main__":
+    main()
