@@ -9,6 +9,7 @@ import soundfile
 from clones import REPOSITORY, cloned, small_run
 from ruamel.yaml import YAML
 
+from benchmarks.mirror import fsd50k
 from stages import store
 
 
@@ -155,6 +156,31 @@ def test_somebodys_own_folder(first, folder, tmp_path):
     clips = store.read_clips(own.root / "data/corpus/clips.csv")
     assert len(clips) == 12 and clips.valid.all() and set(clips.label) == {""}
     assert {"musicnn"} == set(own.json("metrics/summary.json"))
+
+
+def test_fsd50k_in_its_official_layout_and_a_stream_that_is_trained_on_it(first, tmp_path):
+    own = cloned(first, tmp_path / "own")
+    root = fsd50k.write(tmp_path / "FSD50K", clips=40, evaluation=20)
+    options = {
+        "corpus.name": "fsd50k", "corpus.fsd50k.root": f"'{root}'", "run.encoders": "[diverse_timbre]",
+        "run.perturbations": "[gain]", "perturbations.gain.grid": "[-40,-10,5]", "diverse.epochs": 2,
+        "diverse.threads": 1, "diverse.networks.transformer.heads": 2, "diverse.networks.transformer.head_width": 8,
+        "diverse.networks.transformer.hidden": 16,
+    }  # fmt: skip
+    own.dvc("exp", "run", *(part for key, value in options.items() for part in ("-S", f"{key}={value}")))
+    clips = store.read_clips(own.root / "data/corpus/clips.csv")
+    assert clips["split"].value_counts().to_dict() == {"train": 30, "test": 20, "valid": 10}
+    assert clips["tags"].str.len().gt(0).all() and set(clips["label"]) == {""}
+    about = own.json("data/models/diverse_timbre/model.json")["tasks"]["tagging"]
+    assert about["clips"] == {"train": 30, "valid": 10, "test": 20} and about["epochs"] == 2
+    task = own.json("metrics/performance/diverse_timbre/gain.json")["tasks"]["tagging"]
+    assert 0 <= task["original_low"] <= task["original"] <= task["original_high"] <= 1 and task["clips"] == 20
+    assert {"diverse_timbre"} == set(own.json("metrics/summary.json"))
+    (parent,) = [run for run in own.parents() if any("diverse_timbre" in name for name in own.children(run))]
+    numbers = own.children(parent)["diverse_timbre / gain"]
+    assert {"performance/tagging", "performance/tagging_original", "performance/tagging_at_value"} <= set(numbers)
+    logged = own.mlflow("select key from latest_metrics where run_uuid = ?", parent)
+    assert ("training/diverse_timbre.tagging.validation_loss",) in logged
 
 
 def test_somebodys_own_encoder_and_its_changes(first, tmp_path):

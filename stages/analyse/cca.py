@@ -7,8 +7,8 @@ R2 is a squared Spearman correlation between strength and the projection of vect
 
 - *global*: one direction per instrument, fitted on the points of all its training clips, not centred by clip. The
   overall number is the mean over instruments.
-- *pooled*: one direction for the clips of all instruments, taken as one.
-- *sample-wise*: one direction per training clip, from its own points; the mean over clips.
+- *pooled*: one direction for the clips of all instruments, taken as one. A clip of several instruments counts once.
+- *sample-wise*: one direction per training clip, from its own points; the mean over clips, each once.
 
 Each comes four ways.
 
@@ -125,7 +125,7 @@ def analyse(trajectories, options):
     instruments = {
         name: {
             "global": _own_intervals(single[name], t, fit).summary(confidence),
-            "samplewise": samplewise(t.instrument[train] == name).summary(confidence),
+            "samplewise": samplewise(t.members(name)[train]).summary(confidence),
             "train_clips": len(fit.train),
             "test_clips": len(fit.test),
             "rows": len(fit.train) * len(t.values),
@@ -363,15 +363,24 @@ def _notes(t, fits, unmoved):
     still = [name for name, fit in fits.items() if np.isnan(fit.weights).any()]
     if still:
         notes.append(f"No global direction for {_named(still, 'instrument')}: vectors do not move with strength.")
-    strangers = np.setdiff1d(t.instrument[t.split == "test"], list(fits)).tolist()
+    strangers = _strangers(t, fits)
     if strangers:
-        notes.append(f"Test clips of {_named(strangers, 'instrument')} count for the pooled direction only.")
+        notes.append(f"Test clips of {strangers} count for the pooled direction only.")
     alone = [s for s in ("train", "test") if len(np.unique(t.group[t.split == s])) == 1]
     if alone:
         notes.append(f"No interval over {' and '.join(alone)} groups: there is one.")
     if unmoved:
         notes.append(f"No direction for {_named(unmoved, 'clip')}: vectors do not move with strength.")
     return notes
+
+
+def _strangers(t, fits):
+    """Instruments of test clips that belong to none with a direction, in words; "" without such clips."""
+    if t.tagged is None:
+        names = np.setdiff1d(t.instrument[t.split == "test"], list(fits)).tolist()
+        return _named(names, "instrument") if names else ""
+    known = np.any([t.members(name) for name in fits], axis=0)
+    return "none of the instruments" if (~known[t.split == "test"]).any() else ""
 
 
 def _named(names, kind):

@@ -14,12 +14,17 @@ Order matters: it decides which clips are drawn and which fold each is in. Class
 (:func:`study_order`), the clips of a class in that of the arrays that are handed in: in the study the rows of its split
 table, in this project those of clips.csv unless the split table is at hand (:mod:`stages.analyse.published`).
 
+Where clips have several tags at once, other classes overlap, and "so many of every other instrument" means nothing. The
+training set of a tag is then its training clips, or `most` drawn from them, followed by as many clips that do not have
+it, or all of those if there are fewer. They are drawn in the same way, from all clips without the tag alike, those
+without any tag included, and stand in the order in which they were drawn. Which other tags are classes does not matter.
+
 This is what ``GridSearchCV(LogisticRegression(solver="liblinear", class_weight="balanced"), cv=3, scoring="roc_auc")``
 of scikit-learn does, its choice between equally good costs included, through :mod:`stages.analyse.logistic`: same
 objective, steps and stopping rule, other arithmetic. What liblinear leaves undone at its tolerance depends a little on
 rounding where clips are hardly regularised; ``benchmarks/robustness.py`` shows how much, and what is gained.
 
-- :func:`training_set`: who is in it
+- :func:`training_set`, :func:`training_set_of_tag`: who is in it
 - :func:`fit`: the classifier, or why there is none
 - :func:`evaluations`: its scores on test sets
 """
@@ -91,10 +96,35 @@ def training_set(instruments, instrument):
     chosen = [positives]
     for name in others:
         own = np.flatnonzero(instruments == name)
-        each = min(max(1, len(positives) // len(others)), len(own))
-        chosen.append(own[random.Random(SEED).sample(range(len(own)), each)])
+        chosen.append(_drawn(own, min(max(1, len(positives) // len(others)), len(own))))
     positions = np.concatenate(chosen).astype(np.intp)
     return positions, np.arange(len(positions)) < len(positives)
+
+
+def training_set_of_tag(positive, most=None):
+    """Positions of the clips that the classifier of a tag is trained on, and which of them are positive.
+
+    Parameters
+    ----------
+    positive : bool [shape=(clips,)], which training clips have the tag, in the order that counts
+    most : int, optional
+        How many positives there are at most, drawn if there are more.
+
+    Returns
+    -------
+    int [shape=(chosen,)]
+        The positives, then as many of the others in the order in which they are drawn.
+    bool [shape=(chosen,)]
+    """
+    positives, others = np.flatnonzero(positive), np.flatnonzero(~positive)
+    if most is not None and len(positives) > most:
+        positives = _drawn(positives, most)
+    positions = np.concatenate([positives, _drawn(others, min(len(positives), len(others)))]).astype(np.intp)
+    return positions, np.arange(len(positions)) < len(positives)
+
+
+def _drawn(positions, count):
+    return positions[random.Random(SEED).sample(range(len(positions)), count)]
 
 
 def fit(vectors, positive, *, scale=None):

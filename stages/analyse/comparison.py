@@ -40,6 +40,7 @@ from stages.errors import UserError, command
 MEASURES = ("lsd_db", "loudness_lu", "snr_db")
 OVERALL = "overall"
 
+_COLUMNS = ("strength", "roc_auc", "low", "high", "distance_from_neutral", *MEASURES)  # that hold numbers
 _SILENT, _UNCHANGED = -120.0, 120.0  # dB, where severity.csv cuts the SNR of silence and of an unchanged clip
 _NUMBERS = ("slope", "slope_low", "slope_high", "residual", "rank", "rank_low", "rank_high", "first")
 
@@ -404,8 +405,8 @@ def _table(path, *, csv=False):
 
     try:
         if csv:  # text as written: an instrument may be called NA
-            texts = dict.fromkeys(("value", "instrument"), str)
-            return pd.read_csv(path, converters=texts)
+            types = dict.fromkeys(("value", "instrument"), str) | dict.fromkeys(_COLUMNS, float)
+            return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=dict.fromkeys(_COLUMNS, [""]))
         return pd.read_parquet(path)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; `dvc repro` computes it, `dvc pull` fetches it") from error

@@ -6,14 +6,20 @@ A trajectory is the vectors of one clip along the grid, shape (values, dim), in 
 the rank of a value along the grid that lies on disk, from 0 to 1: it follows from the direction of growth that the
 files name and from the values themselves, so a value added later finds its place. A clip counts only where it is valid
 in the corpus, in the original and in every value, and where it belongs to the training or the test set.
+
+What the analyses call an instrument is the label of clips. Where no clip has a label and there are tags, it is a tag: a
+clip then belongs to as many instruments as it has tags among the classes, or to none. The classes are the commonest
+tags of the valid training clips in clips.csv, so that they are the same for every encoder and perturbation.
 """
 
 import argparse
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from stages import paths, store
+from stages.corpus.base import TAG_SEPARATOR
 from stages.errors import UserError
 
 ORIGINAL = "original"  # stands where a value would, for unperturbed clips
@@ -31,8 +37,10 @@ class Trajectories:
     values : tuple of str, canonical texts in order of growing strength
     vectors : float32 [shape=(clips, values, dim)]
     originals : float32 [shape=(clips, dim)], the unperturbed clips
-    clip, group, instrument, split : str [shape=(clips,)]; split is "train" or "test"
+    clip, group, instrument, split : str [shape=(clips,)]; split is "train" or "test", instrument "all" without labels
     invalid : int, clips of the corpus that cannot be used
+    tagged : dict of str to bool [shape=(clips,)], or None
+        Which clips have a tag, for every tag that is a class; None where a clip has one instrument, its label.
     """
 
     encoder: str
@@ -46,6 +54,7 @@ class Trajectories:
     instrument: np.ndarray
     split: np.ndarray
     invalid: int
+    tagged: dict | None = None
 
     @property
     def raw(self):
@@ -76,20 +85,29 @@ class Trajectories:
     @property
     def instruments(self):
         """Names of the instruments that have training clips, sorted."""
-        return np.unique(self.instrument[self.split == "train"]).tolist()
+        train = self.split == "train"
+        if self.tagged is None:
+            return np.unique(self.instrument[train]).tolist()
+        return sorted(name for name, member in self.tagged.items() if member[train].any())
+
+    def members(self, instrument):
+        """Which clips belong to an instrument, and perhaps to others too [shape=(clips,)]."""
+        return self.instrument == instrument if self.tagged is None else self.tagged[instrument]
 
     def indices(self, split, instrument=None):
         """Positions of the clips of a split, of one instrument or of all."""
         chosen = self.split == split
-        return np.flatnonzero(chosen if instrument is None else chosen & (self.instrument == instrument))
+        return np.flatnonzero(chosen if instrument is None else chosen & self.members(instrument))
 
 
-def load(encoder, perturbation):
+def load(encoder, perturbation, *, classes=None):
     """Read the trajectories of one encoder under one perturbation.
 
     Parameters
     ----------
     encoder, perturbation : str, as under data/embeddings
+    classes : int, optional
+        How many tags are classes at most, where no clip has a label; all, if None.
 
     Returns
     -------
@@ -143,6 +161,7 @@ def load(encoder, perturbation):
         instrument=_instruments(table["label"].to_numpy(dtype=str)),
         split=table["split"].to_numpy(dtype=str),
         invalid=int((~usable).sum()),
+        tagged=_tagged(clips, wanted, classes),
     )
 
 
@@ -194,3 +213,15 @@ def _instruments(labels):
     if not (labels != "").any():
         return np.full(len(labels), ALL)
     return np.where(labels == "", UNLABELLED, labels)
+
+
+def _tagged(clips, wanted, classes):
+    """Which of the `wanted` rows of clips.csv have a tag, by tag in order; None where clips have labels or no tags."""
+    counts = clips["valid"].to_numpy(dtype=bool) & (clips["split"] == "train").to_numpy()
+    tags = [set(text.split(TAG_SEPARATOR)) - {""} for text in clips["tags"]]
+    common = Counter(tag for row in np.flatnonzero(counts) for tag in sorted(tags[row]))
+    if not common or (clips["label"] != "").any():
+        return None
+    chosen = sorted(sorted(common, key=lambda tag: (-common[tag], tag))[:classes])
+    found = {tag: np.array([tag in tags[row] for row in wanted], dtype=bool) for tag in chosen}
+    return found if any(member[counts[wanted]].any() for member in found.values()) else None

@@ -6,7 +6,9 @@ Conventions
 -----------
 One instrument against the rest (:mod:`stages.analyse.classify`), for every instrument with training clips. Before that
 a method takes out of all vectors what it thinks the perturbation adds (:mod:`stages.analyse.desensitise`), estimated
-from the training clips of the instrument alone. Test clips come from other recordings.
+from the training clips of the instrument alone. Test clips come from other recordings. Where clips have tags and no
+labels an instrument is a tag, the rest is every clip without it, and a clip may be positive for several classifiers;
+a mean over instruments is then one over tags.
 
 Conditions, as in the study (Deng et al., ICASSP 2025, desensitize_classif.py): clips are ``original``, at one value,
 or each at a value of its own that is drawn at random (``random``; here with a seed). Trained and tested are
@@ -92,10 +94,12 @@ class Conditions:
 
     trajectories : stages.analyse.data.Trajectories
     mixed : int [shape=(clips,)], place of the value that each clip has under ``random``
+    positives : int or None, how many a training set has at most, where instruments are tags
     """
 
     trajectories: data.Trajectories
     mixed: np.ndarray
+    positives: int | None = None
 
     @property
     def names(self):
@@ -114,6 +118,15 @@ class Conditions:
         if condition == ALL:
             return np.concatenate([t.originals[clips, None], t.vectors[clips]], axis=1)
         return t.originals[clips] if condition == ORIGINAL else t.vectors[clips, self.place(condition, clips)]
+
+    def training_set(self, instrument):
+        """Positions of the clips that an instrument's classifiers are trained on, and which of them are positive."""
+        t, train = self.trajectories, self.trajectories.indices("train")
+        if t.tagged is None:
+            chosen, positive = classify.training_set(t.instrument[train], instrument)
+        else:
+            chosen, positive = classify.training_set_of_tag(t.members(instrument)[train], self.positives)
+        return train[chosen], positive
 
     def trained(self, method):
         """Conditions that a method is trained on."""
@@ -140,10 +153,10 @@ class Conditions:
         }
 
 
-def conditions(trajectories, seed):
+def conditions(trajectories, seed, positives=None):
     """:class:`Conditions` with values mixed by a seed."""
     rng = np.random.default_rng((seed, 0))
-    return Conditions(trajectories, rng.integers(len(trajectories.values), size=len(trajectories.clip)))
+    return Conditions(trajectories, rng.integers(len(trajectories.values), size=len(trajectories.clip)), positives)
 
 
 # ----------------------------------------------------------------------------------------------------- one instrument
@@ -202,14 +215,14 @@ def outcomes(c, instrument, wanted, reference, counts, compute, progress):
     compute : stages.params.Compute
     progress : stages.compute.Progress, over classifiers
     """
-    t = c.trajectories
-    own, train, test = t.indices("train", instrument), t.indices("train"), t.indices("test")
+    t, test = c.trajectories, c.trajectories.indices("test")
+    chosen, positive = c.training_set(instrument)
+    own = chosen[positive]
     materials = ((m.kind, Material(t.originals[own], t.vectors[own], reference, m.threshold)) for m in wanted)
     removals = list(ordered_map(desensitise.removal, materials, compute, threads=True))
-    chosen, positive = classify.training_set(t.instrument[train], instrument)
-    classifiers = _classifiers(c, train[chosen], positive, wanted, removals, compute, progress)
+    classifiers = _classifiers(c, chosen, positive, wanted, removals, compute, progress)
     decisions = _decisions(c, test, wanted, removals, classifiers)
-    truth = t.instrument[test] == instrument
+    truth = t.members(instrument)[test]
     found = {}
     for method, removal in zip(wanted, removals, strict=True):
         own = {condition: classifiers[method.name, condition] for condition in c.trained(method)}
@@ -301,7 +314,9 @@ def analyse(trajectories, options, compute, kept=None):
     counts = _counts(trajectories, options)
     train, needed = trajectories.indices("train"), any(method.kind == "pca_normalised" for method in wanted)
     reference = desensitise.reference_variances(trajectories.originals[train]) if needed else None
-    names = classify.study_order(trajectories.instrument[train])
+    names = trajectories.instruments
+    if trajectories.tagged is None:
+        names = classify.study_order(trajectories.instrument[train])
     each = sum(len(c.trained(method)) for method in wanted)
     found = {name: kept.read(name) for name in names} if kept else dict.fromkeys(names)
     reused = sum(outcome is not None for outcome in found.values())

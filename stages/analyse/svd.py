@@ -5,7 +5,7 @@ Conventions
 The unit sample-wise CCA directions of the training clips (:func:`stages.analyse.directions.clip_directions`) are
 stacked and decomposed without centring, beside the mean-centred original vectors of the same clips; both spectra are
 relative to their first singular value (the study's notebook 3.5). This is done for every instrument, as in the study,
-and over all.
+and over all. A clip of several instruments counts for each, and once over all.
 
 - Energy is s^2, and its shares s^2 / sum s^2 are the eigenvalues of the directions' mean outer product. The effective
   rank is exp of their entropy (:func:`stages.analyse.statistics.effective_rank` says why s^2 and not s). n directions
@@ -59,7 +59,7 @@ def analyse(trajectories, options, *, threads=1):
     moved = directions.clip_directions(t.vectors[train], np.arange(len(t.values)), threads=threads)
     known = np.isfinite(moved).all(axis=1)
     still, train, moved = t.clip[train[~known]], train[known], moved[known]
-    members = {None: slice(None), **{name: t.instrument[train] == name for name in t.instruments}}
+    members = {None: slice(None), **{name: t.members(name)[train] for name in t.instruments}}
     nulls = _nulls(t, train, members, options, threads)
     numbers, tables = {}, []
     for name, member in members.items():

@@ -13,7 +13,8 @@ Two things: maps to look at, of a few training clips, and measures, in the full 
   it shows.
 
 *Measures* follow a clip along the grid, in order of growing strength. The original is no part of the path. Means are
-over the clips of an instrument, overall over instruments, and intervals are bootstraps over recordings.
+over the clips of an instrument, overall over instruments, and intervals are bootstraps over recordings. A clip of
+several instruments counts for each, and has an order along the direction of each.
 
 - path_length: sum of the steps between neighbouring values. displacement: distance from the first value to the last.
   straightness: displacement / path_length; 1 is a straight line, whatever its steps.
@@ -86,17 +87,17 @@ def analyse(trajectories, options, *, ridge):
     """
     t = trajectories
     shape = measures(t.vectors, t.originals)
-    shape["monotonicity"], shape["monotonicity_ridged"] = monotonicity(t, shape["moves"], ridge)
-    numbers = {name: _numbers(t, shape, name) for name in t.instruments}
-    overall = {key: _mean(part[key] for part in numbers.values()) for key in _numbers(t, shape, None)}
-    alone = _add_intervals(t, shape, overall, numbers, options)
+    order = {name: monotonicity(t, name, shape["moves"], ridge) for name in t.instruments}
+    numbers = {name: _numbers(t, shape, name, rho) for name, rho in order.items()}
+    overall = {key: _mean(part[key] for part in numbers.values()) for key in next(iter(numbers.values()))}
+    alone = _add_intervals(t, shape, order, overall, numbers, options)
     curves = _path(t, shape)
     maps = {name: _maps(t, name, shape["moves"], options) for name in t.instruments}
     for name, part in numbers.items():
         part["pca_explained"] = maps[name]["explained"]
         part["umap_problem"] = maps[name]["problem"]
         part["train_clips"], part["test_clips"] = len(t.indices("train", name)), len(t.indices("test", name))
-        part["still"] = int((~shape["moves"][t.instrument == name]).sum())
+        part["still"] = int((~shape["moves"][t.members(name)]).sum())
     values = len(t.values)
     result = {
         **t.heading,
@@ -188,49 +189,48 @@ def _spread(originals):
     return float(np.sqrt(2 * originals.astype(np.float64).var(axis=0, ddof=1).sum()))
 
 
-def monotonicity(t, moves, ridge):
-    """Order of every test clip along the global direction of its instrument, published and ridged.
+def monotonicity(t, name, moves, ridge):
+    """Order of the test clips of an instrument along its global direction, published and ridged.
 
     Parameters
     ----------
     t : stages.analyse.data.Trajectories
+    name : str
     moves : bool [shape=(clips,)]
     ridge : float, relative to the largest squared singular value
 
     Returns
     -------
-    float64 [shape=(2, clips)]
-        Spearman's correlation; NaN for training clips, those that do not move, and instruments without a direction.
+    float64 [shape=(2, test clips)]
+        Spearman's correlation; NaN for clips that do not move, and for an instrument without a direction.
     """
-    values = len(t.values)
-    rho = np.full((2, len(t.clip)), np.nan)
-    for name in t.instruments:
-        train, test = t.indices("train", name), t.indices("test", name)
-        ranks = np.broadcast_to(np.arange(values, dtype=np.float64), (1, len(train), values))
-        mean, weights = directions.stacked_weights(t.vectors, train, ranks, ridges=(0.0, ridge))
-        projected = directions.projections(t.vectors, test, mean, np.hstack(weights))
-        rho[:, test] = np.where(moves[test], spearman(projected, np.arange(values)), np.nan)
-    return rho
+    values, train, test = len(t.values), t.indices("train", name), t.indices("test", name)
+    ranks = np.broadcast_to(np.arange(values, dtype=np.float64), (1, len(train), values))
+    mean, weights = directions.stacked_weights(t.vectors, train, ranks, ridges=(0.0, ridge))
+    projected = directions.projections(t.vectors, test, mean, np.hstack(weights))
+    return np.where(moves[test], spearman(projected, np.arange(values)), np.nan)
 
 
-def _numbers(t, shape, name):
-    """Means over the clips of one instrument."""
-    train, test = t.indices("train", name), t.indices("test", name)
+def _numbers(t, shape, name, order):
+    """Means over the clips of one instrument, whose test clips have this `order`."""
+    train = t.indices("train", name)
     means = {key: _mean(shape[key][train]) for key in ("path_length", "displacement", *_SCORED["train"])}
-    for key in _SCORED["test"]:
-        rho = shape[key][test]
+    for key, rho in zip(_SCORED["test"], order, strict=True):
         means[key] = _mean(rho)
         means[key.replace("monotonicity", "monotone_clips")] = _mean(np.where(np.isnan(rho), rho, rho > 1 - 1e-9))
     return means
 
 
-def _add_intervals(t, shape, overall, numbers, options):
+def _add_intervals(t, shape, order, overall, numbers, options):
     """Put ``_low`` and ``_high`` beside the numbers that have one; the splits that have a single recording."""
     single = []
     for stream, (split, keys) in enumerate(_SCORED.items()):
         clips = t.indices(split)
-        columns = np.stack([shape[key][clips] for key in keys])
-        places = [np.flatnonzero(t.instrument[clips] == name) for name in numbers]
+        places = [np.searchsorted(clips, t.indices(split, name)) for name in numbers]
+        if split == "test":
+            columns = list(order.values())
+        else:
+            columns = [np.stack([shape[key][t.indices(split, name)] for key in keys]) for name in numbers]
         rng = np.random.default_rng((options.seed, stream))
         draws = group_bootstrap(rng, t.group[clips], options.bootstrap, lambda w, c=columns, p=places: _means(w, c, p))
         if draws is None and len(clips):
@@ -245,12 +245,16 @@ def _add_intervals(t, shape, overall, numbers, options):
 
 
 def _means(counts, columns, places):
-    """Weighted means [shape=(draws, measures, instruments)] over clips that have a number, NaN without any."""
-    found = np.empty((len(counts), len(columns), len(places)))
-    for j, own in enumerate(places):
-        weights, known = counts[:, own].astype(np.float64), ~np.isnan(columns[:, own])
+    """Weighted means [shape=(draws, measures, instruments)] over clips that have a number, NaN without any.
+
+    columns : list of float64 [shape=(measures, own clips)], by instrument
+    places : list of int [shape=(own clips,)], where these are among the counted clips
+    """
+    found = np.empty((len(counts), len(columns[0]), len(places)))
+    for j, (own, numbers) in enumerate(zip(places, columns, strict=True)):
+        weights, known = counts[:, own].astype(np.float64), ~np.isnan(numbers)
         total = weights @ known.T
-        found[..., j] = weights @ np.nan_to_num(columns[:, own]).T / np.where(total > 0, total, np.nan)
+        found[..., j] = weights @ np.nan_to_num(numbers).T / np.where(total > 0, total, np.nan)
     return found
 
 

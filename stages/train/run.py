@@ -38,6 +38,8 @@ def train(params, name):
         trainer = importlib.import_module(encoder.trainer)
         for task in encoder.tasks:
             tasks[task] = trainer.trained(params, name, task, folder, before.get(task))
+            # what is finished stays so if the next one is killed
+            store.write_json(folder / RECORD, {"encoder": name, "tasks": before | tasks})
     wanted = {RECORD, *(f"{task}.{kind}" for task in tasks for kind in ("npz", "csv"))}
     wanted |= {file for about in tasks.values() for file in about.get("files", ())}
     for path in folder.iterdir():

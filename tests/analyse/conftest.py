@@ -61,7 +61,7 @@ def trajectories():
 def on_disk(workspace):
     """Write clips.csv and embedding files as the stages before do; returns the table of clips."""
 
-    def write(vectors, values, *, growth="up", labels=None, splits=None, valid=None, attributes=None):
+    def write(vectors, values, *, growth="up", labels=None, splits=None, valid=None, attributes=None, tags=""):
         count = len(vectors)
         clips = pd.DataFrame(
             {
@@ -70,6 +70,7 @@ def on_disk(workspace):
                 "label": ["cello"] * count if labels is None else labels,
                 "genre": "",
                 "split": ["train"] * count if splits is None else splits,
+                "tags": tags,
                 "valid": [True] * count if valid is None else valid,
                 "problem": "",
                 "sha256": "",

@@ -268,6 +268,14 @@ def test_files(world, capsys):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_an_instrument_called_na_stays_a_name(tmp_path):
+    path = tmp_path / "curves.csv"
+    path.write_text("instrument,value,roc_auc,low\nNA,nan,0.5,\n,1,,0.1\n")
+    table = comparison._table(path, csv=True)
+    assert table["instrument"].tolist() == ["NA", ""] and table["value"].tolist() == ["nan", "1"]
+    np.testing.assert_array_equal(table[["roc_auc", "low"]], [[0.5, np.nan], [np.nan, 0.1]])
+
+
 @pytest.mark.parametrize("options, reason", [
     ({"none": False}, "robustness.methods leaves out none"),
     ({"original": None}, "no instrument has numbers"),
