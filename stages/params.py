@@ -214,6 +214,13 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Classes:
+    """``tags``: how many of the commonest are classes, where clips have tags and no labels."""
+
+    tags: int = integer(1, 10_000)
+
+
+@dataclass(frozen=True)
 class Perturb:
     keep_audio: bool = flag(nullable=True)
     severity_clips: int = integer(1, 1_000_000)
@@ -256,10 +263,14 @@ class Svd:
 
 @dataclass(frozen=True)
 class Robustness:
-    """``svd_threshold`` is one number, or a list of them: the method is then evaluated at each."""
+    """``svd_threshold`` is one number, or a list of them: the method is then evaluated at each.
+
+    ``positives``: the most clips of a tag that its classifier is trained on.
+    """
 
     methods: tuple = _rule(lambda key, value: _methods(key, value))
     svd_threshold: object = _rule(lambda key, value: _thresholds(key, value))
+    positives: int = integer(3, 1_000_000)
     seed: int = integer(0, 2**32 - 1)
     bootstrap: int = integer(1, 100_000)
     confidence: float = number(0.5, 0.999)
@@ -435,6 +446,7 @@ class Params:
     fidelity: str
     corpus: CorpusParams
     run: Run
+    classes: Classes
     perturb: Perturb
     perturbations: dict
     training: Training
@@ -518,6 +530,7 @@ def parse(document):
         fidelity=fidelity,
         corpus=_corpus(document["corpus"]),
         run=run,
+        classes=build(Classes, document["classes"], "classes"),
         perturb=build(Perturb, document["perturb"], "perturb"),
         perturbations=_perturbations(document["perturbations"]),
         diverse=_diverse(document["diverse"]),

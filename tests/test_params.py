@@ -151,5 +151,5 @@ def test_nested_sections_are_checked(edited):
 
 
 def test_unknown_preset(workspace):
-    with pytest.raises(UserError, match="no preset 'x'; there are full-grids, paper, paper3, "):
+    with pytest.raises(UserError, match="no preset 'x'; there are diverse-sample, full-grids, "):
         preset.lay_over("x")

@@ -427,8 +427,9 @@ def _clip_table(t, train, published, heldout):
 def main(arguments=None):
     """Write metrics and plot data of one encoder under one perturbation."""
     encoder, perturbation = data.arguments("cca", __doc__.partition("\n")[0], arguments)
-    options = params.load().cca
-    result, scatter, clips = analyse(data.load(encoder, perturbation), options)
+    loaded = params.load()
+    t = data.load(encoder, perturbation, classes=loaded.classes.tags)
+    result, scatter, clips = analyse(t, loaded.cca)
     folder = paths.plots("cca", encoder, perturbation)
     store.write_table(folder / "scatter.csv", scatter)
     store.write_table(folder / "samplewise_r2.csv", clips)

@@ -310,7 +310,7 @@ def analyse(trajectories, options, compute, kept=None):
         scores (instrument, method, train, test, the study's scores, penalty, note), curves (instrument, method,
         direction, value, strength, roc_auc, low, high) and draws (draw, value, roc_auc).
     """
-    c, wanted = conditions(trajectories, options.seed), methods(options)
+    c, wanted = conditions(trajectories, options.seed, options.positives), methods(options)
     counts = _counts(trajectories, options)
     train, needed = trajectories.indices("train"), any(method.kind == "pca_normalised" for method in wanted)
     reference = desensitise.reference_variances(trajectories.originals[train]) if needed else None
@@ -416,7 +416,8 @@ def main(arguments=None):
     encoder, perturbation = data.arguments("robustness", __doc__.partition("\n")[0], arguments)
     loaded = params.load()
     kept = _kept(encoder, perturbation, loaded.robustness)
-    result, tables = analyse(data.load(encoder, perturbation), loaded.robustness, loaded.compute, kept)
+    t = data.load(encoder, perturbation, classes=loaded.classes.tags)
+    result, tables = analyse(t, loaded.robustness, loaded.compute, kept)
     folder = paths.plots("robustness", encoder, perturbation)
     store.write_parquet(folder / "scores.parquet", tables["scores"])
     store.write_table(folder / "curves.csv", tables["curves"])

@@ -192,8 +192,8 @@ def main(arguments=None):
     """Write metrics and plot data of one encoder under one perturbation."""
     encoder, perturbation = data.arguments("svd", __doc__.partition("\n")[0], arguments)
     loaded = params.load()
-    threads = worker_count(loaded.compute)
-    result, spectra = analyse(data.load(encoder, perturbation), loaded.svd, threads=threads)
+    t = data.load(encoder, perturbation, classes=loaded.classes.tags)
+    result, spectra = analyse(t, loaded.svd, threads=worker_count(loaded.compute))
     store.write_table(paths.plots("svd", encoder, perturbation) / "spectrum.csv", spectra)
     store.write_json(paths.metrics("svd", encoder, perturbation), result)
 

@@ -496,7 +496,8 @@ def main(arguments=None):
     """Write metrics and plot data of one encoder under one perturbation."""
     encoder, perturbation = data.arguments("trajectories", __doc__.partition("\n")[0], arguments)
     loaded = params.load()
-    result, points, path = analyse(data.load(encoder, perturbation), loaded.trajectories, ridge=loaded.cca.ridge)
+    t = data.load(encoder, perturbation, classes=loaded.classes.tags)
+    result, points, path = analyse(t, loaded.trajectories, ridge=loaded.cca.ridge)
     folder = paths.plots("trajectories", encoder, perturbation)
     store.write_table(folder / "points.csv", points)
     store.write_table(folder / "path.csv", path)

@@ -11,6 +11,7 @@ about numbers that are missing say so. Plain text, to be escaped.
 from dataclasses import dataclass
 
 from stages import params
+from stages.corpus.base import TAG_SEPARATOR
 from stages.report import accuracy, consistency, methods, ranking, second_study, subsets, third_study, wording
 from stages.report.wording import auc, listed, r2, with_interval
 
@@ -38,7 +39,8 @@ def done(g):
     list of str
     """
     used = g.clips[g.clips.valid]
-    labels = len(set(used.label) - {""})
+    labels, tags = set(used.label) - {""}, {tag for text in used.tags for tag in text.split(TAG_SEPARATOR)} - {""}
+    classes = wording.counted(len(labels or tags), "label" if labels else "tag") if labels or tags else "no labels"
     grids = listed(f"{p} ({len(g.values(p))} values, {_range(g, p)})" for p in g.perturbations)
     vectors = listed(
         f"{e} ({wording.counted(g.about[e]['dim'], 'number')} per clip)" if i == 0 else f"{e} ({g.about[e]['dim']:,})"
@@ -48,10 +50,11 @@ def done(g):
              "how many directions the clips need together", "how far their paths go and how straight",
              "whether clips stay nearest to their own original"]  # fmt: skip
     if has_roc_auc(g):
-        asked += ["what the movement costs a classifier of the labels", "whether taking it out helps"]
+        asked += [f"what the movement costs a classifier of the {'labels' if labels else 'tags'}",
+                  "whether taking it out helps"]  # fmt: skip
     return [
         f"{wording.counted(len(used), 'clip')} from {wording.counted(used.group.nunique(), 'recording')} of the corpus "
-        f"{g.content['corpus']['name']} ({wording.counted(labels, 'label') if labels else 'no labels'}) were "
+        f"{g.content['corpus']['name']} ({classes}) were "
         f"deformed in graded steps: {grids}.",
         f"Every version became a vector of each encoder, {vectors}, so that a clip leaves a path of vectors along "
         "every grid.",
@@ -242,7 +245,7 @@ def _costs(g):
     if not has_roc_auc(g):
         none = g.metrics["robustness"][g.pairs[0]]["methods"].get("none") or {}
         why = none.get("problem") or "none could be trained"
-        if not any(g.clips.label):
+        if not any(g.clips.label) and not any(g.clips.tags):
             why = "the corpus has no labels"
         return [Finding("What it costs", f"There are no classifiers here: {why}.")]
     return [_cost(g), _least(g), _restricted(g), _removal(g)]

@@ -16,6 +16,7 @@ import json
 from collections import Counter
 
 from stages import scan
+from stages.corpus.base import TAG_SEPARATOR
 from stages.report import answers, methods, results, wording
 from stages.report.sources import FILES
 from stages.report.tables import Cell, Table
@@ -92,9 +93,16 @@ def corpus(g):
         lines.append(("left out", f"{wording.counted(len(clips) - len(used), 'clip')} that cannot be used, invalid "
                       "throughout"))  # fmt: skip
     labelled = bool(set(by_label) - {""})
+    learned = used.tags[used.split == "train"]  # those that classes are chosen by
+    tags = Counter(tag for text in learned for tag in text.split(TAG_SEPARATOR) if tag)
     if labelled:
         counts = wording.listed(f"{label or 'without a label'} ({n:,})" for label, n in sorted(by_label.items()))
         lines.append(("labels", counts))
+    elif tags:
+        common = sorted(tags.items(), key=lambda of: (-of[1], of[0]))
+        shown = wording.listed(f"{tag} ({n:,})" for tag, n in common[: g.content["classes"]["tags"]])
+        lines.append(("tags", f"no labels, but {len(tags):,} tags in the training clips, several to a clip; told apart "
+                      f"are {shown}"))  # fmt: skip
     else:
         lines.append(("labels", "none: analyses speak of all clips together, and there are no classifiers"))
     how = content["split"]

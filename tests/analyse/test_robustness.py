@@ -19,7 +19,9 @@ TWO = dataclasses.replace(ONE, workers=2)
 
 
 def options(*names, threshold=0.4, bootstrap=60):
-    return params.Robustness(methods=names, svd_threshold=threshold, seed=0, bootstrap=bootstrap, confidence=0.95)
+    return params.Robustness(
+        methods=names, svd_threshold=threshold, positives=288, seed=0, bootstrap=bootstrap, confidence=0.95
+    )
 
 
 @pytest.fixture(scope="module")

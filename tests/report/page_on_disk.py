@@ -29,7 +29,7 @@ PICTURE = """\
 def write_page_inputs(root, encoders=("mfcc", "musicnn"), perturbations=("gain", "reverb"), label=lambda name: name):
     """What the report page reads beside the results of the analyses; `label` words the corpus' labels."""
     table = pd.DataFrame([
-        {"clip": f"{name}{i}", "group": f"{name}-{i // 2}", "label": label(name), "genre": "",
+        {"clip": f"{name}{i}", "group": f"{name}-{i // 2}", "label": label(name), "genre": "", "tags": "",
          "split": "test" if i % 3 == 2 else "train", "seconds": 3.0, "channels": 2, "sample_rate": 44100,
          "valid": i != 11, "problem": "silent" if i == 11 else "", "sha256": f"{name}{i}"}
         for name in INSTRUMENTS for i in range(12)

@@ -73,6 +73,7 @@ robustness:
   methods: [none, lda, average_displacement, pca, pca_normalised, cca, samplewise_cca_svd, leace,
             conditional_displacement, augmentation]
   svd_threshold: [0.3, 0.4, 0.5]
+  positives: 288
   seed: 0
   bootstrap: 40
   confidence: 0.95

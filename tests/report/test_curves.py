@@ -25,8 +25,8 @@ def lines(axes):
 
 def select(world, chosen, threshold="[0.3, 0.4, 0.5]"):
     path = world / "params.yaml"
-    section = json.dumps({"methods": chosen, "svd_threshold": json.loads(threshold), "seed": 0, "bootstrap": 40,
-                          "confidence": 0.95})  # fmt: skip
+    section = json.dumps({"methods": chosen, "svd_threshold": json.loads(threshold), "positives": 288,
+                          "seed": 0, "bootstrap": 40, "confidence": 0.95})  # fmt: skip
     text = path.read_text()
     start, end = text.index("robustness:"), text.index("comparison:")
     path.write_text(f"{text[:start]}robustness: {section}\n{text[end:]}")
