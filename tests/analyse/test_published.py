@@ -35,6 +35,7 @@ def embedded(workspace, rng):
                 "label": names,
                 "genre": "",
                 "split": (["train"] * per_train + ["test"] * per_test) * 11,
+                "tags": "",
                 "valid": True,
                 "problem": "",
                 "sha256": "",

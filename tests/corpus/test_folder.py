@@ -217,7 +217,7 @@ def test_a_path_that_is_no_folder(tmp_path, folder, write):
 
 
 def test_a_folder_without_audio(tmp_path, folder):
-    with pytest.raises(UserError, match=r"no audio files below .* \(it is empty\); .*corpus.folder.path"):
+    with pytest.raises(UserError, match=r"no audio files below .* \(it is empty\); .*another folder"):
         folder(tmp_path).recordings()
     for name in ("a.m4a", "b.M4A", "c.txt", "raw.raw"):
         (tmp_path / name).write_bytes(b"x")
