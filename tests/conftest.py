@@ -15,7 +15,8 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).parents[1]
-LONGEST = ("test_pipeline.py", "test_experiments.py", "test_team.py", "test_paper.py", "test_queue.py", "test_track.py")
+LONGEST = ("test_pipeline.py", "test_own.py", "test_experiments.py", "test_team.py", "test_paper.py", "test_queue.py",
+           "test_track.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
