@@ -66,7 +66,7 @@ def results_folder(experiment):
         root = Path(folder)
         files = DVCFileSystem(".", rev=experiment.commit)
         try:
-            for path in (paths.PARAMS, paths.LOCK, paths.METRICS, paths.PLOTS, paths.PAGE):
+            for path in (paths.PARAMS, paths.LOCK, paths.METRICS, paths.PLOTS, paths.MODELS, paths.PAGE):
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 files.get(path.as_posix(), str(root / path), recursive=True)
         except (DvcException, FileNotFoundError) as error:

@@ -379,7 +379,7 @@ def _find(client, home, key):
 
 
 def _log(client, home, record, name, tags):
-    """Write one run; the digest, written last, says that it is whole."""
+    """Write one run; it is whole where it has its digest and is finished, which comes last."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
     run = client.create_run(home, run_name=name, tags=tags).info.run_id
@@ -395,8 +395,9 @@ def _log(client, home, record, name, tags):
         client.log_artifact(run, str(path), folder or None)
     if record.grid:
         client.log_dict(run, record.grid, "grids.json" if record.pair == records.PARENT else "grid.json")
-    client.set_terminated(run)
+    # A finished run without its digest would look broken to another clone, which would remove it
     client.set_tag(run, DIGEST, record.digest)
+    client.set_terminated(run)
     return run
 
 
