@@ -206,7 +206,7 @@ def compared(conditions, instruments, kinds, workers):
 
     from stages import params
     from stages.analyse import classify, desensitise, robustness
-    from stages.compute import Progress
+    from stages.progress import Progress
 
     t = conditions.trajectories
     train = t.originals[t.indices("train")]

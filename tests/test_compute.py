@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from stages.compute import Progress, ordered_map, prefetched, worker_count
+from stages.compute import ordered_map, prefetched, worker_count
 from stages.errors import UserError
 from stages.params import Compute
 
@@ -85,15 +85,6 @@ def test_a_scheduler_that_is_not_there(monkeypatch):
 
 def test_auto_is_one_worker_per_core():
     assert worker_count(settings("auto")) == len(os.sched_getaffinity(0))
-
-
-def test_progress_prints_lines_without_a_terminal(capsys, monkeypatch):
-    clock = iter([0.0, 5.0, 20.0, 30.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    with Progress("embed x", 100, reused=50) as progress:
-        progress.advance(10)
-        progress.advance(10)
-    assert capsys.readouterr().err == "embed x: 70/100 clips, 1.0 clips/s, 30 s left, 50 reused\n"
 
 
 def test_prefetched_items_are_those_of_the_iterable():

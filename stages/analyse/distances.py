@@ -22,10 +22,11 @@ import numpy as np
 from stages import mel, paths, store
 from stages.analyse import dtw, mfcc_sequences, simple_profile
 from stages.analyse.sequences import packed
-from stages.compute import Progress, ordered_map
+from stages.compute import ordered_map
 from stages.errors import UserError, command
 from stages.params import load
 from stages.perturb.audio import ORIGINAL, audio_versions, chunks, read, with_audio
+from stages.progress import Progress
 from stages.provenance import fingerprint, source_sha256, versions
 
 _PACKAGES = (*mfcc_sequences.PACKAGES, "numba")

@@ -30,8 +30,9 @@ import numpy as np
 from stages import params, paths, provenance, store
 from stages.analyse import classify, data, desensitise, robustness
 from stages.analyse.data import ORIGINAL
-from stages.compute import Progress, ordered_map
+from stages.compute import ordered_map
 from stages.errors import UserError, command
+from stages.progress import Progress
 
 REFERENCE = Path(__file__).with_name("paper1_roc_auc.csv")
 TABLE = paths.PUBLISHED_PLOTS / "roc_auc.csv"

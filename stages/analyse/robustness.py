@@ -49,8 +49,9 @@ from stages.analyse.data import ORIGINAL
 from stages.analyse.desensitise import AUGMENTATION, Material
 from stages.analyse.ranking import resampled_roc_auc
 from stages.analyse.statistics import group_bootstrap
-from stages.compute import Progress, ordered_map
+from stages.compute import ordered_map
 from stages.errors import command
+from stages.progress import Progress
 
 RANDOM, ALL = "random", "all"  # conditions beside the original and the values
 _WITH_THRESHOLD = "samplewise_cca_svd"

@@ -12,11 +12,12 @@ import os
 import numpy as np
 
 from stages import paths, store
-from stages.compute import Progress, ordered_map
+from stages.compute import ordered_map
 from stages.corpus.base import TAG_SEPARATOR
 from stages.corpus.split import TEST, TRAIN, UNUSED, VALID, assigned_splits
 from stages.errors import UserError, command
 from stages.params import load
+from stages.progress import Progress
 
 LICENCE = "LICENCE.txt"
 _ROW_BYTES = 512  # of clips.csv, per clip, generously

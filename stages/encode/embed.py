@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from stages import paths, store
-from stages.compute import Progress, ordered_map, prefetched
+from stages.compute import ordered_map, prefetched
 from stages.encode.base import Encoder
 from stages.encode.inference import Batches
 from stages.encode.weights import RECORD, ensure_weights
 from stages.errors import UserError, command
 from stages.params import load
 from stages.perturb.audio import ORIGINAL, audio_versions, chunks, read, with_audio
+from stages.progress import Progress
 from stages.provenance import fingerprint, source_sha256, versions
 
 

@@ -11,13 +11,14 @@ import argparse
 import numpy as np
 
 from stages import paths, store
-from stages.compute import Progress, ordered_map
+from stages.compute import ordered_map
 from stages.corpus.audio import corpus_audio
 from stages.errors import UserError, command
 from stages.params import load
 from stages.perturb.chain import to_int16
 from stages.perturb.recipe import planned
 from stages.perturb.severity import severity, summarised
+from stages.progress import Progress
 
 
 @command

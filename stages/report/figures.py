@@ -22,8 +22,9 @@ from dataclasses import replace
 import numpy as np
 
 from stages import params, paths, store
-from stages.compute import Progress, ordered_map
+from stages.compute import ordered_map
 from stages.errors import command
+from stages.progress import Progress
 from stages.report import (
     accuracy,
     consistency,

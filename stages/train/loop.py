@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from stages import paths, store
-from stages.compute import Progress
 from stages.errors import UserError
+from stages.progress import Progress
 
 FINISHED, EARLY, DIVERGED = "finished", "stopped early", "diverged"
 

@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from stages import paths, store
-from stages.compute import Progress, ordered_map
+from stages.compute import ordered_map
 from stages.corpus.audio import corpus_audio
 from stages.corpus.base import TAG_SEPARATOR, listed
 from stages.corpus.build import packed
 from stages.corpus.split import TEST, TRAIN
 from stages.corpus.split import VALID as HELD
 from stages.errors import UserError
+from stages.progress import Progress
 from stages.provenance import fingerprint, source_sha256
 from stages.train.excerpt import SAMPLE_RATE, mono
 

@@ -11,8 +11,8 @@ from benchmarks.robustness import INSTRUMENTS, negatives, published, roc_auc, sy
 from stages import params, paths
 from stages.analyse import classify, desensitise, drops, robustness
 from stages.analyse.robustness import Kept, Outcome, analyse, conditions, methods
-from stages.compute import Progress
 from stages.errors import UserError
+from stages.progress import Progress
 
 ONE = params.Compute(workers=1, scheduler=None, device="cpu", chunk=16, gpu_batch=1)
 TWO = dataclasses.replace(ONE, workers=2)

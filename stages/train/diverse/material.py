@@ -13,9 +13,10 @@ from importlib import import_module
 import numpy as np
 
 from stages import paths, store
-from stages.compute import Progress, ordered_map
+from stages.compute import ordered_map
 from stages.corpus.audio import corpus_audio
 from stages.errors import UserError
+from stages.progress import Progress
 from stages.provenance import fingerprint, source_sha256, versions
 from stages.train import material
 from stages.train.diverse import chunks, neuralogram, streams
