@@ -33,7 +33,7 @@ SHARED = $(if $(filter-out 0,$(AUDIO)),--audio) $(if $(ENCODERS),--encoders $(EN
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup repro paper weights remote push pull test test-slow test-ui bench ui report show queue experiments preset lint \
-	clean
+	status clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -83,6 +83,9 @@ report: $(STAMP) ## one self-contained page to send: report/index.html
 	@dvc repro report
 	@python -m stages.report.stamp
 	@echo "report: report/index.html"
+
+status: $(STAMP) ## what is computed, stale or missing, with sizes, and what `make repro` would run
+	@python -m stages.status
 
 show: $(STAMP) ## print the table of the last run again
 	@python -m stages.report.summary --show

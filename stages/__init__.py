@@ -18,14 +18,15 @@ if importlib.util.find_spec("h5py") is None:
         "run `make setup` once and `source .venv/bin/activate` in every shell"
     )
 
-for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-    os.environ[f"{library}_NUM_THREADS"] = "1"
-
+_settings = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 if os.environ.get("EARSHIFT_NATIVE") != "1":
-    os.environ.update(
+    _settings.update(
         ATEN_CPU_CAPABILITY="avx2",
         ONEDNN_MAX_CPU_ISA="AVX2",
         MKL_CBWR="AVX2",
         OPENBLAS_CORETYPE="Haswell",
         NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR",
     )
+# Not so in a process that somebody else started and that has numpy already, such as a worker of a cluster
+SETTINGS_HOLD = "numpy" not in sys.modules or _settings.items() <= os.environ.items()
+os.environ.update(_settings)

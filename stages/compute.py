@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 
+from stages import profile
 from stages.errors import UserError
 
 
@@ -35,13 +36,19 @@ def ordered_map(function, tasks, compute, *, threads=False):
     Raises
     ------
     UserError
-        If a worker process dies (killed, out of memory) or the scheduler cannot be reached.
+        If a worker process dies (killed, out of memory), or as :func:`stages.cluster.ordered_map`.
     """
-    if compute.scheduler is None and worker_count(compute) == 1:
+    if compute.scheduler is not None:
+        from stages import cluster
+
+        yield from cluster.ordered_map(function, tasks, compute.scheduler, together=threads)
+        return
+    if worker_count(compute) == 1:
         yield from (function(*task) for task in tasks)
         return
-    where = _cluster if compute.scheduler else _threads if threads else _processes
+    where = _threads if threads else _processes
     with where(compute) as (submit, slots):
+        profile.note(workers=slots)
         pending = collections.deque()
         try:
             for task in tasks:
@@ -133,27 +140,3 @@ def _prepare_worker():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process().sentinel
     threading.Thread(target=lambda: (wait([parent]), os._exit(1)), daemon=True).start()
-
-
-@contextlib.contextmanager
-def _cluster(compute):
-    from distributed import Client
-
-    try:
-        client = Client(compute.scheduler, timeout="20s")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"compute.scheduler: no Dask scheduler answers at {compute.scheduler} ({error}); "
-            "start one, or set compute.scheduler: null"
-        ) from error
-    with client:
-        slots = sum(client.nthreads().values())
-        if slots == 0:
-            raise UserError(f"compute.scheduler: {compute.scheduler} has no workers; start some with `dask worker`")
-        root = os.getcwd()
-        yield lambda function, *task: client.submit(_in_folder, root, function, task, pure=False), slots
-
-
-def _in_folder(root, function, task):
-    os.chdir(root)  # paths are relative to the repository, which workers see through a shared file system
-    return function(*task)

@@ -19,6 +19,7 @@ DOWNLOADS = _ROOT / "data/downloads"
 AUDIO = _ROOT / "data/audio"
 TRAINING = _ROOT / "data/training"
 CHECKPOINTS = _ROOT / "data/checkpoints"
+ARTIFACTS = Path("mlartifacts")  # of MLflow, where no server keeps them
 
 SOURCE = Path("data/source.json")
 CORPUS = Path("data/corpus")
@@ -26,12 +27,13 @@ CLIPS = CORPUS / "clips.csv"
 MATERIALS = Path("data/materials")
 PERTURBED = Path("data/perturbed")
 ENCODERS = Path("data/encoders")
-LESSONS = Path("data/lessons.json")  # what networks are trained on that is not the corpus
+LESSONS = Path("data/lessons")  # how networks are trained, and on what that is not the corpus, by encoder
 MODELS = Path("data/models")
 WEIGHTS = Path("data/weights")
 EMBEDDINGS = Path("data/embeddings")
 EXCERPTS = Path("data/excerpts")
 DISTANCES = Path("data/distances")
+PROFILES = Path("data/profiles")  # what stages took; no outputs, of this folder alone
 
 METRICS = Path("metrics")
 SUMMARY = METRICS / "summary.json"
@@ -101,6 +103,11 @@ def severity(perturbation):
     return perturbed(perturbation) / "severity.csv"
 
 
+def lessons(encoder):
+    """How the networks of one encoder are trained, and on what that is not the corpus."""
+    return LESSONS / f"{encoder}.json"
+
+
 def encoder(name):
     """What an encoder's code is, for those that lie outside this repository."""
     return ENCODERS / f"{name}.json"
@@ -124,6 +131,16 @@ def embeddings(encoder, perturbation):
 def distances(perturbation, value):
     """Distances from the clips at one value of a perturbation to the originals."""
     return DISTANCES / perturbation / f"{value}.h5"
+
+
+def profile(stage):
+    """What a stage took when it ran last."""
+    return PROFILES / f"{stage}.json"
+
+
+def stage_log(stage):
+    """How far a stage was, line by line."""
+    return PROFILES / f"{stage}.log"
 
 
 def original_distances():

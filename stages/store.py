@@ -6,21 +6,27 @@ Audio is channels first, shape (channels, samples), float32 with full scale at 1
 value of a perturbation back to back, so a corpus of any size is a handful of files. Files are written under a temporary
 name beside their place and renamed when whole: what has its final name is complete. Equal content gives equal bytes.
 
+Every HDF5 file begins with a block that holds the SHA-256 of all bytes after it: whatever changes in it is noticed.
+Embeddings and distances are checked whenever they are read. Packed audio is too large for that: a stage checks a file
+once, by :func:`is_whole`, before it reads parts of it, and every part has a checksum of its own.
+
 - :class:`AudioWriter`, :class:`AudioReader`: packed audio
 - :func:`write_embeddings`, :func:`read_embeddings`: one vector per clip
 - :func:`write_distances`, :func:`read_distances`: one number per pair of clips
-- :func:`read_fingerprint`: what an existing file was computed from
+- :func:`is_whole`, :func:`read_fingerprint`: whether a file is as it was written, and what it was computed from
+- :func:`remove_damaged`, :func:`remove_leftovers`: what is in the way of a stage
+- :func:`sole_writer`: one process at a time
 - :func:`write_json`, :func:`read_json`, :func:`write_table`, :func:`read_clips`: small things
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
 import math
 import os
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,10 +34,12 @@ import h5py
 import numpy as np
 
 from stages import paths
-from stages.errors import UserError
+from stages.errors import UserError, write_failure
 
 _CHUNK = 1 << 16  # samples per HDF5 chunk: a clip touches few, and none is read again when the next one is appended
+_TABLE_CHUNK = 1 << 10  # clips per HDF5 chunk
 _INT16_SCALE = 32768.0
+_SEAL = 512  # bytes at the beginning that HDF5 leaves to whoever uses it, its "user block", the smallest there is
 
 
 @contextlib.contextmanager
@@ -50,30 +58,13 @@ def replacing(path):
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        reason = _write_failure(error)
+        reason = write_failure(error)
         if reason is None:
             raise
         raise UserError(f"cannot write {path}: {reason}; run again then, finished files stay") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-_WRITE_FAILURES = {
-    errno.ENOSPC: "the disk is full, free some space",
-    errno.EDQUOT: "the disk quota is used up, free some space",
-    errno.EFBIG: "the file would exceed the size limit of this shell (ulimit -f) or file system",
-    errno.EROFS: "the file system is read-only, make it writable or work on another disk",
-    errno.EACCES: "no permission to write there, change the folder's permissions or owner",
-    errno.EPERM: "no permission to write there, change the folder's permissions or owner",
-}
-
-
-def _write_failure(error):
-    """Why a write failed, in words, or None where that is not for the user to mend."""
-    # HDF5 reports the system's error number only inside its message
-    quoted = (n for n in _WRITE_FAILURES if f"errno = {n}," in str(error))
-    return _WRITE_FAILURES.get(error.errno if error.errno in _WRITE_FAILURES else next(quoted, None))
 
 
 def require_space(folder, size, *, fix="free some space"):
@@ -111,17 +102,62 @@ def _runs(process):
 
 
 @contextlib.contextmanager
+def sole_writer(folder):
+    """The block, run by one process at a time for `folder`: others wait, and say so. A killed one holds nobody up."""
+    import filelock
+
+    place = paths.SCRATCH / "locks" / f"{Path(folder).as_posix().replace('/', '-')}.lock"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    guard = filelock.FileLock(place)
+    try:
+        guard.acquire(timeout=0)
+    except filelock.Timeout:
+        print(f"{folder} is being written by another process; waiting for it", file=sys.stderr, flush=True)
+        guard.acquire()
+    try:
+        yield
+    finally:
+        guard.release()
+
+
+@contextlib.contextmanager
 def _hdf5(path):
-    """A new HDF5 file at `path`, whole or not at all.
+    """A new HDF5 file at `path`, whole or not at all, and sealed.
 
     HDF5 brings the process down when it cannot write while it closes a file. So it writes through a Python file that
     notes the first failure, lets HDF5 finish into nothing, and raises it once HDF5 is out of the way.
     """
     with replacing(path) as temporary, open(temporary, "w+b", buffering=0) as raw:
         careful = _CarefulFile(raw)
-        with h5py.File(careful, "w", libver="latest") as file:
+        with h5py.File(careful, "w", libver="latest", userblock_size=_SEAL) as file:
             yield file, careful
         careful.raise_failure()
+        seal = _seal(raw)
+        raw.seek(0)
+        raw.write(seal)
+
+
+def _seal(file):
+    """What the block at the beginning of a binary file must hold."""
+    file.seek(_SEAL)
+    return f"earshift sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode().ljust(_SEAL, b"\0")
+
+
+def is_whole(path):
+    """Whether packed audio, embeddings or distances are there and are, to the byte, what was written. Reads all."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(_SEAL) == _seal(file)
+    except OSError:
+        return False
+
+
+def remove_damaged(files):
+    """Delete those of `files` that are there and not whole, and name them: they are to be made again."""
+    for path in files:
+        if path.is_file() and not is_whole(path):
+            print(f"{path} is damaged, its checksum does not hold; it is made again")
+            path.unlink()
 
 
 class _CarefulFile(io.RawIOBase):
@@ -194,9 +230,14 @@ class AudioWriter:
 
     def __exit__(self, *exception):
         if exception[0] is None:
-            self._file.create_dataset("start", data=np.array(self._starts, dtype=np.int64))
-            self._file.create_dataset("channels", data=np.array(self._channels, dtype=np.int32))
-            self._file.create_dataset("sample_rate", data=np.array(self._rates, dtype=np.int32))
+            tables = {
+                "start": np.array(self._starts, dtype=np.int64),
+                "channels": np.array(self._channels, dtype=np.int32),
+                "sample_rate": np.array(self._rates, dtype=np.int32),
+            }
+            for name, table in tables.items():
+                options = {"maxshape": (None,), "chunks": (_TABLE_CHUNK,), "fletcher32": True}
+                self._file.create_dataset(name, data=table, **options)
             self._file.attrs.update(self._attributes)
         return self._opening.__exit__(*exception)
 
@@ -224,11 +265,12 @@ class AudioReader:
     """Reads clips of a packed file; ``len``, ``reader[i]`` and iteration over (audio, sample_rate)."""
 
     def __init__(self, path):
-        self._path, self._file = path, _open(path)
-        self._samples = self._file["samples"]
-        self._starts = self._file["start"][:]
-        self._channels = self._file["channels"][:]
-        self._rates = self._file["sample_rate"][:]
+        with _reading(path):
+            self._path, self._file = path, h5py.File(path, "r")
+            self._samples = self._file["samples"]
+            self._starts = self._file["start"][:]
+            self._channels = self._file["channels"][:]
+            self._rates = self._file["sample_rate"][:]
 
     def __len__(self):
         return len(self._channels)
@@ -262,21 +304,29 @@ class AudioReader:
         self.close()
 
 
-def _open(path):
-    try:
-        return h5py.File(path, "r")
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; `dvc repro` computes it, `dvc pull` fetches it") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and run `dvc repro`") from error
+_AGAIN = "delete it and run `dvc repro`, which makes it alone"
 
 
 @contextlib.contextmanager
 def _reading(path):
+    """Turn what HDF5 makes of a file that is missing, damaged or of another kind into a :class:`UserError`."""
     try:
         yield
-    except OSError as error:
-        raise UserError(f"{path} is damaged, its checksum does not hold; delete it and run `dvc repro`") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; `dvc repro` computes it, `dvc pull` fetches it") from error
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged or cannot be read ({error}); {_AGAIN}") from error
+
+
+@contextlib.contextmanager
+def _checked(path):
+    """An HDF5 file to read, which was seen to be whole."""
+    with _reading(path):
+        with open(path, "rb") as raw:
+            if raw.read(_SEAL) != _seal(raw):
+                raise UserError(f"{path} is damaged, its checksum does not hold; {_AGAIN}")
+        with h5py.File(path, "r") as file:
+            yield file
 
 
 # ---------------------------------------------------------------------------------------------------------- embeddings
@@ -301,9 +351,7 @@ class Embeddings:
 def write_embeddings(path, embeddings):
     """Write :class:`Embeddings` to `path`, whole or not at all."""
     with _hdf5(path) as (file, _):
-        file.create_dataset(
-            "features", data=np.asarray(embeddings.features, dtype=np.float32), chunks=True, fletcher32=True
-        )
+        file.create_dataset("features", data=np.asarray(embeddings.features, dtype=np.float32))
         file.create_dataset("clip", data=np.array(embeddings.clip, dtype=h5py.string_dtype()))
         file.create_dataset("valid", data=np.asarray(embeddings.valid, dtype=bool))
         file.attrs.update(dict(sorted(embeddings.attributes.items())))
@@ -311,7 +359,7 @@ def write_embeddings(path, embeddings):
 
 def read_embeddings(path):
     """:class:`Embeddings` from `path`."""
-    with _open(path) as file, _reading(path):
+    with _checked(path) as file:
         return Embeddings(
             features=file["features"][:],
             clip=[c.decode() for c in file["clip"][:]],
@@ -321,12 +369,11 @@ def read_embeddings(path):
 
 
 def read_fingerprint(path):
-    """The ``fingerprint`` attribute of a packed, embedding or distance file, or None where there is no whole file."""
-    try:
-        with h5py.File(path, "r") as file:
-            return file.attrs.get("fingerprint")
-    except OSError:
+    """The ``fingerprint`` of packed audio, embeddings or distances, or None where there is no file that is whole."""
+    if not is_whole(path):
         return None
+    with _reading(path), h5py.File(path, "r") as file:
+        return file.attrs.get("fingerprint")
 
 
 def _attributes(file):
@@ -365,7 +412,7 @@ def write_distances(path, distances):
     """Write :class:`Distances` to `path`, whole or not at all."""
     with _hdf5(path) as (file, _):
         for measure, matrix in sorted(distances.matrices.items()):
-            file.create_dataset(measure, data=np.asarray(matrix, dtype=np.float32), chunks=True, fletcher32=True)
+            file.create_dataset(measure, data=np.asarray(matrix, dtype=np.float32))
         file.create_dataset("clip", data=np.array(distances.clip, dtype=h5py.string_dtype()))
         file.create_dataset("valid", data=np.asarray(distances.valid, dtype=bool))
         file.attrs.update(dict(sorted(distances.attributes.items())))
@@ -373,7 +420,7 @@ def write_distances(path, distances):
 
 def read_distances(path):
     """:class:`Distances` from `path`."""
-    with _open(path) as file, _reading(path):
+    with _checked(path) as file:
         return Distances(
             matrices={measure: file[measure][:] for measure in file if measure not in _NOT_MATRICES},
             clip=[c.decode() for c in file["clip"][:]],
@@ -409,7 +456,7 @@ def read_json(path):
     """Content of a JSON file, or None where there is no whole one."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):  # no JSON, or not even text
         return None
 
 

@@ -52,7 +52,7 @@ def test_tasks_are_read_as_results_are_taken():
     results.close()
 
 
-def test_results_on_a_dask_cluster():
+def test_results_on_a_dask_cluster(workspace):
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:

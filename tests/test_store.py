@@ -90,13 +90,61 @@ def test_no_fingerprint_without_a_whole_file(tmp_path):
     assert store.read_fingerprint(tmp_path / "half.h5") is None
 
 
-def test_a_changed_byte_is_noticed(tmp_path, rng):
-    pack(tmp_path / "a.h5", [(rng.normal(size=(1, 4000)).astype(np.float32), 8000)])
-    content = bytearray((tmp_path / "a.h5").read_bytes())
-    content[len(content) // 2] ^= 1
-    (tmp_path / "a.h5").write_bytes(content)
-    with store.AudioReader(tmp_path / "a.h5") as reader, pytest.raises(UserError, match="a.h5 is damaged"):
-        reader[0]
+def damaged(path, step):
+    """The same file with a byte changed, every so many bytes, and cut short; whole again at the end."""
+    whole = path.read_bytes()
+    for place in range(0, len(whole), step):
+        content = bytearray(whole)
+        content[place] ^= 1 + place % 255
+        path.write_bytes(content)
+        yield f"byte {place} of {len(whole)}"
+        path.write_bytes(whole[:place])
+        yield f"cut to {place} of {len(whole)}"
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("kind", ["embeddings", "distances"])
+def test_whatever_changes_is_noticed(tmp_path, rng, kind):
+    path, clips = tmp_path / "a.h5", [f"clip {i}" for i in range(20)]
+    matrix, valid = rng.normal(size=(20, 20)).astype(np.float32), np.arange(20) > 2
+    if kind == "embeddings":
+        store.write_embeddings(path, store.Embeddings(matrix, clips, valid, {"fingerprint": "f", "dim": 20}))
+    else:
+        store.write_distances(path, store.Distances({"dtw": matrix}, clips, valid, {"fingerprint": "f"}))
+    read = {"embeddings": store.read_embeddings, "distances": store.read_distances}[kind]
+    before = read(path)
+    for what in damaged(path, 31):
+        assert not store.is_whole(path) and store.read_fingerprint(path) is None, what
+        with pytest.raises(UserError, match=r"a.h5 is damaged, its checksum does not .* delete it and run `dvc repro`"):
+            read(path)
+    assert store.is_whole(path) and read(path).clip == before.clip
+
+
+def test_whatever_changes_in_audio_is_noticed_and_no_other_sample_read(tmp_path, rng):
+    """A stage checks the whole file; and what changes after that is an error, or does not change what is read."""
+    path, clips = tmp_path / "a.h5", [(rng.normal(size=(2, 3000)).astype(np.float32), 8000)] * 3
+    pack(path, clips, attributes={"fingerprint": "f", "licence": "x" * 100})
+    for what in damaged(path, 1201):
+        assert not store.is_whole(path) and store.read_fingerprint(path) is None, what
+        try:
+            with store.AudioReader(path) as reader:
+                read = list(reader[i] for i in range(len(reader)))
+        except UserError as error:
+            assert f"{path} is damaged" in str(error)
+        else:
+            assert all((a == b).all() and rate == r for (a, r), (b, rate) in zip(clips, read, strict=True)), what
+    assert store.is_whole(path)
+
+
+def test_what_is_not_there_or_something_else_is_not_whole(tmp_path):
+    assert not store.is_whole(tmp_path / "none.h5")
+    for content in (b"", b"earshift sha256 ", bytes(512), bytes(5000)):
+        (tmp_path / "other.h5").write_bytes(content)
+        assert not store.is_whole(tmp_path / "other.h5")
+        with pytest.raises(UserError, match="other.h5 is damaged"):
+            store.read_embeddings(tmp_path / "other.h5")
+    with pytest.raises(UserError, match="none.h5 is missing; `dvc repro` computes it"):
+        store.read_embeddings(tmp_path / "none.h5")
 
 
 def test_failure_leaves_the_old_file_and_no_other(tmp_path):

@@ -11,7 +11,8 @@ median of the similarity matrix profile (:mod:`stages.analyse.simple_profile`). 
 original clip j; NaN where either is not valid, or for ``simple`` has fewer frames than a passage.
 
 Pairs are computed in square blocks by threads of this process or workers of a cluster. A file whose fingerprint still
-holds is kept; one whose value left the grid is removed; a killed run goes on at the first value that is not whole.
+holds and that is whole is kept; one whose value left the grid is removed; a killed run goes on at the first value that
+is not whole.
 """
 
 import argparse
@@ -38,7 +39,9 @@ _CELLS = 1 << 30  # pairs of frames per block, a few seconds of work
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("perturbation", help=f"a perturbation, or {ORIGINAL}")
-    distances(load(), parser.parse_args().perturbation)
+    perturbation = parser.parse_args().perturbation
+    with store.sole_writer(_target(perturbation, "").parent):
+        distances(load(), perturbation)
 
 
 def distances(params, perturbation):
@@ -62,7 +65,8 @@ def distances(params, perturbation):
     with Progress(label, len(found) * pairs, (len(found) - len(missing)) * pairs, unit="pairs") as progress:
         if missing:
             _require_space(len(missing) * len(options.measures) * pairs)
-            originals = _sequences(with_audio(audio_versions(params, ORIGINAL, clips), params)[0], clips, params)
+            (original,) = with_audio(audio_versions(params, ORIGINAL, clips), params)
+            originals = _sequences(original, clips, params)
         for version in with_audio(missing, params):
             perturbed = originals if perturbation == ORIGINAL else _sequences(version, clips, params)
             shortest = [min(len(a), len(b)) for a, b in zip(perturbed, originals, strict=True)]
@@ -95,10 +99,11 @@ def _target(perturbation, value):
 
 
 def _tidy(targets):
-    """Remove what a killed run left, and the files of values that left the grid."""
+    """Remove what a killed run left, what is damaged, and the files of values that left the grid."""
     folder = next(iter(targets)).parent
     folder.mkdir(parents=True, exist_ok=True)
     store.remove_leftovers(folder)
+    store.remove_damaged(targets)
     for path in folder.glob("*.h5"):
         if path not in targets:
             path.unlink()

@@ -14,11 +14,13 @@ named by the last one, NAME.zip, beside which the others lie (:mod:`stages.corpu
 import contextlib
 import functools
 import os
+import struct
 import zipfile
 import zlib
 from collections import Counter
+from pathlib import PurePosixPath
 
-from stages.corpus.parts import joined, parts
+from stages.corpus.parts import check_directory, joined, parts
 from stages.corpus.reading import first_few
 from stages.errors import UserError
 
@@ -26,7 +28,9 @@ _RATIO = 200  # times the size of the archive: audio stays far below, even where
 _LOCAL_HEADER = 30  # bytes before the name in front of every member, by the format
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what zipfile unpacks with a bound on memory
-_TORN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)
+# As zipfile raises them: over damage, names that are no UTF-8, places beyond any file, half a record
+_TORN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, ValueError,
+         OverflowError)  # fmt: skip
 
 
 class Damaged(Exception):
@@ -51,8 +55,9 @@ def members(path, *, largest):
         If it is no zip archive, or holds, which no archive of a data set does: encrypted members, methods other than
         stored and deflated, names twice, absolute paths, paths that lead out of it, members that overlap, are larger
         than `largest`, or are together more than 200 times as large as the archive. All that is found is said at once.
+        A directory of more than 64 MiB, which is about a million members, is not read at all.
     """
-    infos = [info for info in _archive(path).infolist() if not info.is_dir()]
+    infos = [info for info in _archive(path).infolist() if not info.filename.endswith("/")]
     size = sum(map(os.path.getsize, parts(path)))
     counts = Counter(info.filename for info in infos)
     found = {
@@ -114,8 +119,9 @@ def _opened(path, size, changed):
     """An open archive; listing 6,705 members takes longer than reading one."""
     files = parts(path)
     try:
+        check_directory(files)
         return zipfile.ZipFile(joined(files) if len(files) > 1 else path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except _TORN as error:
         raise UserError(
             f"{path} ({size} bytes) is no zip archive, or was cut short ({error}); delete it and run again"
         ) from error
@@ -123,13 +129,13 @@ def _opened(path, size, changed):
 
 def _leads_out(name):
     parts = name.replace("\\", "/").split("/")
-    return ".." in parts or parts[0] == "" or parts[0].endswith(":")
+    return ".." in parts or parts[0] == "" or parts[0].endswith(":") or not PurePosixPath(name).parts
 
 
 def _overlapping(infos, end):
     """Names of members whose data reach into the next one, or into the directory at the end."""
     infos = sorted(infos, key=lambda info: info.header_offset)
-    starts = [info.header_offset for info in infos[1:]] + [end]
+    starts = [*(info.header_offset for info in infos[1:]), end][: len(infos)]
     return [
         info.filename
         for info, following in zip(infos, starts, strict=True)

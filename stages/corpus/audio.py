@@ -4,8 +4,11 @@ Conventions
 -----------
 The audio is no output of the pipeline. data/corpus/clips.csv holds the hash of every clip, and a file of that content
 lies in paths.AUDIO under the digest of them all. So nobody needs audio who only analyses embeddings that somebody else
-computed, licences that forbid passing audio on are kept without further ado, and DVC does not store it twice.
+computed, licences that forbid passing audio on are kept without further ado, and DVC does not store it twice. A file is
+checked once in a process, before anything of it is read.
 """
+
+import functools
 
 from stages import paths, store
 from stages.corpus.build import packed
@@ -13,7 +16,7 @@ from stages.errors import UserError
 
 
 def corpus_audio(params):
-    """The packed audio of clips.csv, clip by clip in its order; packed again from its source where it is missing.
+    """The packed audio of clips.csv, clip by clip in its order; packed again where it is missing or damaged.
 
     Parameters
     ----------
@@ -27,12 +30,14 @@ def corpus_audio(params):
     Raises
     ------
     UserError
-        If it is missing and its source is not on this machine, or has changed since clips.csv was written.
+        If it is to be packed and its source is not on this machine, or has changed since clips.csv was written.
     """
     path = store.corpus_audio()
     if path.is_file():
-        return path
-    print(f"corpus: {path} is not there and is packed again")
+        stat = path.stat()
+        if _is_whole(path, stat.st_size, stat.st_mtime_ns):
+            return path
+    print(f"corpus: {path} is {'damaged' if path.is_file() else 'not there'} and is packed again")
     try:
         table, _ = packed(params)
     except UserError as error:
@@ -46,3 +51,8 @@ def corpus_audio(params):
             "takes what is there now"
         )
     return path
+
+
+@functools.lru_cache(maxsize=4)
+def _is_whole(path, size, changed):
+    return store.is_whole(path)

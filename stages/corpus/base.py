@@ -57,6 +57,9 @@ class Corpus:
     def recordings(self):
         """Light, picklable descriptions of the recordings, in a fixed order, one per call of :meth:`clips`.
 
+        Those of other people's files are dataclasses with a field ``problem``, why they cannot be used, "" where they
+        can: :meth:`clips` gives the clips of one with a problem marked with it, without touching the file.
+
         Raises
         ------
         UserError

@@ -4,16 +4,22 @@ Writes data/corpus/: clips.csv (one row per clip, with the hash of its samples) 
 packed in the same order into the store of :mod:`stages.corpus.audio`, beside the pipeline: clips.csv says all that
 matters of it. A clip that cannot be used is packed as no samples at all, so that rows and audio line up. clips.csv
 comes last: where it is, all of it is.
+
+Files of other people are read in other processes, where ``compute.workers`` is more than 1: one that breaks its decoder
+is a clip that cannot be used, be it that the decoder raises what it should not, or that it takes the process with it.
 """
 
+import collections
+import dataclasses
 import hashlib
 import os
 
 import numpy as np
 
 from stages import paths, store
-from stages.compute import ordered_map
+from stages.compute import ordered_map, worker_count
 from stages.corpus.base import TAG_SEPARATOR
+from stages.corpus.reading import reason
 from stages.corpus.split import TEST, TRAIN, UNUSED, VALID, assigned_splits
 from stages.errors import UserError, command
 from stages.params import load
@@ -21,11 +27,13 @@ from stages.progress import Progress
 
 LICENCE = "LICENCE.txt"
 _ROW_BYTES = 512  # of clips.csv, per clip, generously
+_UNDER_WAY = 2  # tasks per worker that ordered_map has handed out and not given back, one more besides
 
 
 @command
 def main():
-    build(load())
+    with store.sole_writer(paths.CORPUS):
+        build(load())
 
 
 def build(params):
@@ -70,8 +78,7 @@ def packed(params):
         store.AudioWriter(part, dtype=dtype, attributes=attributes) as writer,
         Progress("corpus", expected) as progress,
     ):
-        tasks = ((source, recording, dtype) for recording in recordings)
-        for clips in ordered_map(_stored, tasks, params.compute):
+        for clips in _decoded(source, recordings, dtype, params.compute):
             for row, audio in clips:
                 writer.append(audio, row["sample_rate"])
                 rows.append(row)
@@ -90,10 +97,69 @@ def _emptied(folder):
         store.remove_leftovers(folder)
 
 
+def _decoded(source, recordings, dtype, compute):
+    """What :func:`_stored` gives, recording by recording in order; of one that takes its process along, the problem."""
+    left = collections.deque(recordings)
+    while left:
+        try:
+            for stored in ordered_map(_stored, ((source, recording, dtype) for recording in list(left)), compute):
+                left.popleft()
+                yield stored
+        except UserError as error:
+            if not _process_died(error):
+                raise
+            # It is one of those that were under way: each in a process of its own shows which
+            for _ in range(min(len(left), _UNDER_WAY * worker_count(compute) + 1)):
+                yield _alone(source, left.popleft(), dtype, compute)
+
+
+def _alone(source, recording, dtype, compute):
+    own = dataclasses.replace(compute, workers=2, scheduler=None)  # two make a pool, of which one task starts one
+    try:
+        (stored,) = ordered_map(_stored, [(source, recording, dtype)], own)
+    except UserError as error:
+        if not _process_died(error):
+            raise
+        problem = "its decoder crashes, or takes more memory than there is"
+        return _stored(source, _marked(source, recording, problem), dtype)
+    return stored
+
+
+def _process_died(error):
+    from concurrent.futures.process import BrokenProcessPool
+
+    return isinstance(error.__cause__, BrokenProcessPool)
+
+
+def _marked(source, recording, problem):
+    """A recording with what was found against it.
+
+    Raises
+    ------
+    UserError
+        If it is none of files of other people, but made here: then something is wrong with this machine.
+    """
+    if not hasattr(recording, "problem"):
+        raise UserError(f"corpus {source.name}: {recording} cannot be made: {problem}")
+    return dataclasses.replace(recording, problem=problem)
+
+
+def _clips(source, recording):
+    """The clips of a recording, marked with the problem where reading it raises anything."""
+    try:
+        return source.clips(recording)
+    except UserError:
+        raise
+    except Exception as error:  # libraries that decode raise what they like
+        if not hasattr(recording, "problem"):
+            raise
+        return source.clips(_marked(source, recording, f"cannot be read: {type(error).__name__}, {reason(error)}"))
+
+
 def _stored(source, recording, dtype):
     """(row without split, audio as it will be stored) of every clip of a recording."""
     stored = []
-    for clip in source.clips(recording):
+    for clip in _clips(source, recording):
         audio = np.zeros((1, 0), dtype=dtype) if clip.problem else _as(clip.audio, dtype)
         row = {
             "clip": clip.clip,

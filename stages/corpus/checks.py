@@ -1,8 +1,33 @@
-"""Whether audio can be used at all: what every corpus that reads files asks before it hands out a clip."""
+"""Whether audio can be used at all: what every corpus that reads files asks before it hands out a clip.
+
+Limits are on what a file may make of this machine: a few bytes can stand for years of silence, or for a rate at which
+every later resampling multiplies them.
+"""
 
 import numpy as np
 
+LONGEST = 10_800  # s of a clip
+LARGEST = 1 << 29  # samples of a clip, all channels together: 2 GiB as float32, 101 minutes of stereo at 44.1 kHz
+RATES = (1000, 1_000_000)  # Hz
 SILENCE = -90.0  # dB of full scale: the dither of a 16-bit file without content stays below
+
+
+def beyond(frames, channels, sample_rate):
+    """Which limit a clip passes, by what is known of it, or "" for none.
+
+    Parameters
+    ----------
+    frames : int, samples per channel
+    channels : int
+    sample_rate : int, Hz
+    """
+    if not RATES[0] <= sample_rate <= RATES[1]:
+        return f"a sample rate of {sample_rate} Hz; {RATES[0]} to {RATES[1]} can be used"
+    if frames > LONGEST * sample_rate:
+        return f"it lasts {frames / sample_rate:.0f} s, and a clip {LONGEST} at most; cut it into pieces (clip_seconds)"
+    if frames * channels > LARGEST:
+        return f"it has {frames * channels} samples, and a clip {LARGEST} at most; cut it into pieces (clip_seconds)"
+    return ""
 
 
 def unusable(audio):

@@ -5,7 +5,9 @@ Conventions
 A file is named by its path below the folder, with forward slashes and its extension, so that a.wav and a.mp3 stay
 apart; its pieces are FILE#1, FILE#2 and so on. Unless a table says otherwise, a file is a group of its own. Audio comes
 as the file holds it: int16 from 16-bit files, else float32 with full scale at 1, at the file's own rate and channels.
-What is wrong with a single file is said in its clips; only what makes the folder as a whole unusable is an error.
+What is wrong with a single file is said in its clips; only what makes the folder as a whole unusable is an error. A
+file may last 30 days where it is cut, the limits of a clip are those of :mod:`stages.corpus.checks`. Headers may lie:
+memory grows with what is really decoded.
 """
 
 import functools
@@ -13,9 +15,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from stages import provenance
 from stages.corpus.base import TAG_SEPARATOR, Clip, Corpus
-from stages.corpus.checks import unusable
+from stages.corpus.checks import LONGEST, beyond, unusable
 from stages.corpus.reading import files_below, first_few, reason, table
 from stages.corpus.split import splits_by_group
 from stages.errors import UserError
@@ -29,6 +33,9 @@ SPLITS = ("train", "test")
 _EXTENSIONS = {"aif", "aifc", "bwf", "iff", "mp1", "mp2", "mpga", "oga", "opus", "snd", "sph", "wave"}
 _TASK_SECONDS = 240  # of audio in one task, so that hours-long files do not have to fit into memory
 _SKIP_FRAMES = 1 << 18
+_FILE_SECONDS = 30 * 86_400
+_DENSEST = 1 << 14  # samples per byte of a file: silence in FLAC, the densest there is, has less than half of it
+_BLOCK = 1 << 26  # samples of all channels that are decoded at once; MP3 differs in the last bit from block to block
 _EXACT_SEEK = {"FLOAT", "DOUBLE", "ULAW", "ALAW"}  # beside PCM_*; in Vorbis libsndfile was seen to miss
 
 
@@ -41,6 +48,7 @@ class Recording:
     length : int, samples in a piece, or None where the file is one clip
     label, group, split, genre : str
     tags : tuple of str
+    problem : str, why it cannot be read, where that is known; else ""
     """
 
     file: str
@@ -52,6 +60,7 @@ class Recording:
     split: str
     genre: str
     tags: tuple
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Folder(Corpus):
 
     path: str = text(nullable=True)
     labels: str = text(nullable=True)
-    clip_seconds: float = number(0.01, 86_400, nullable=True)
+    clip_seconds: float = number(0.01, LONGEST, nullable=True)
 
     name = "folder"
     licence = (
@@ -116,7 +125,7 @@ class Folder(Corpus):
             return [(0, 1, None)]
         header = _header(path)
         length = max(round(self.clip_seconds * header.samplerate), 1) if header else None
-        if header is None or header.frames <= length:
+        if header is None or header.frames <= length or header.frames > _FILE_SECONDS * header.samplerate:
             return [(0, 1, None)]
         pieces = header.frames // length
         together = max(int(_TASK_SECONDS / self.clip_seconds), 1)
@@ -152,7 +161,8 @@ class Folder(Corpus):
             header = _header(root / recording.file)
             if header:
                 frames = header.frames if recording.length is None else recording.pieces * recording.length
-                samples += frames * header.channels
+                whole = recording.length or header.frames
+                samples += 0 if beyond(whole, header.channels, header.samplerate) else frames * header.channels
         return sum(recording.pieces for recording in recordings), samples
 
     def identity(self, recordings):
@@ -302,9 +312,10 @@ def _header_of(path, size, changed):
     import soundfile
 
     try:
-        return soundfile.info(path)
+        found = soundfile.info(path)
     except soundfile.SoundFileError:
         return None
+    return None if found.frames * found.channels > _DENSEST * size else found
 
 
 def _read(root, recording):
@@ -314,14 +325,23 @@ def _read(root, recording):
     """
     import soundfile
 
+    if recording.problem:
+        yield from [(None, 0, recording.problem)] * recording.pieces
+        return
     read, sample_rate, length = 0, 0, recording.length
     try:
         with soundfile.SoundFile(root / recording.file) as file:
             sample_rate = file.samplerate
+            problem = beyond(length or file.frames, file.channels, sample_rate)
+            if file.frames * file.channels > _DENSEST * _size(root / recording.file):
+                problem = f"its header claims {file.frames * file.channels} samples, more than it can hold"
+            if problem:
+                yield from [(None, sample_rate, problem)] * recording.pieces
+                return
             dtype = "int16" if file.subtype == "PCM_16" else "float32"
             _skip(file, recording.first * (length or 0))
             while read < recording.pieces:
-                audio = file.read(length or -1, dtype=dtype, always_2d=True).T
+                audio = _decoded(file, length or file.frames, dtype)
                 if length and audio.shape[1] < length and recording.first + read > 0:
                     return
                 yield audio, sample_rate, ""
@@ -331,13 +351,25 @@ def _read(root, recording):
             yield None, sample_rate, f"cannot be read: {reason(error)}"
 
 
+def _decoded(file, frames, dtype):
+    """So many samples of a file, or as many as it really has: [shape=(channels, samples)]."""
+    blocks, step = [], max(_BLOCK // file.channels, 1)
+    while frames > 0:
+        blocks.append(file.read(min(frames, step), dtype=dtype, always_2d=True))
+        if not len(blocks[-1]):
+            break
+        frames -= len(blocks[-1])
+    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [np.zeros((0, file.channels), dtype)])).T
+
+
 def _skip(file, frames):
     """Move on by so many frames: by seeking where that is exact, else by decoding what comes before."""
     if file.subtype in _EXACT_SEEK or file.subtype.startswith("PCM_"):
         file.seek(frames)
         return
+    step = min(max(_BLOCK // file.channels, 1), _SKIP_FRAMES)
     while frames > 0:
-        skipped = len(file.read(min(frames, _SKIP_FRAMES), dtype="float32", always_2d=True))
+        skipped = len(file.read(min(frames, step), dtype="float32", always_2d=True))
         if skipped == 0:
             return
         frames -= skipped

@@ -18,7 +18,7 @@ from stages import fetch, hashes, paths, provenance
 from stages.corpus import archive
 from stages.corpus.base import TAG_SEPARATOR, Clip, Corpus
 from stages.corpus.checks import unusable
-from stages.corpus.reading import files_below, first_few, reason, table_in, wav_header
+from stages.corpus.reading import LARGEST_TABLE, files_below, first_few, reason, table_in, wav_header
 from stages.corpus.split import TEST, TRAIN, VALID
 from stages.errors import UserError
 from stages.params import text
@@ -172,7 +172,7 @@ class Fsd50k(Corpus):
                 f"{', '.join(missing)} missing in {place}; unpack {remote.file} there ({remote.urls[0]}, "
                 f"{remote.identity})"
             )
-        content = {PurePosixPath(file).name: _content(place, file) for file in wanted}
+        content = {PurePosixPath(file).name: _table_content(place, file) for file in wanted}
         named = {name: f"{place}/{GROUND_TRUTH}/{name}" for name in content}
         # The vocabulary has no header
         head = b"index,label,mid\n"
@@ -327,6 +327,15 @@ def _size(path):
 
 def _content(place, file):
     return archive.content(place, file) if place.is_file() else (place / file).read_bytes()
+
+
+def _table_content(place, file):
+    try:
+        if not place.is_file() and _size(place / file) > LARGEST_TABLE:
+            raise UserError(f"{place / file} is larger than {LARGEST_TABLE >> 20} MiB; unpack {GROUND_TRUTH}.zip again")
+        return _content(place, file)
+    except (archive.Damaged, OSError) as error:
+        raise UserError(f"{place}/{file} cannot be read ({reason(error)}); take {GROUND_TRUTH}.zip again") from error
 
 
 def _header(place, file, size):

@@ -21,6 +21,7 @@ _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _COMMENT = 65535  # bytes that may follow the end of the directory
+_LARGEST = 1 << 26  # bytes of a directory: about a million members, which take ten times that in memory
 _NO_16, _NO_32 = 0xFFFF, 0xFFFFFFFF  # "see the 64-bit field"
 _EXTRA_64 = 1
 
@@ -41,6 +42,23 @@ def parts(path):
     first = re.compile(re.escape(path.stem) + r"\.z\d\d+", re.ASCII)
     others = (other for other in path.parent.glob("*.z*") if first.fullmatch(other.name))
     return [*sorted(others, key=lambda other: int(other.suffix[2:])), path]
+
+
+def check_directory(files):
+    """Look at the directory of an archive before it is read.
+
+    Parameters
+    ----------
+    files : list of pathlib.Path, as of :func:`parts`
+
+    Raises
+    ------
+    zipfile.BadZipFile
+        If it is missing, lies outside of the archive, or is larger than 64 MiB.
+    """
+    sizes = [os.path.getsize(file) for file in files]
+    with io.BufferedReader(_Pieces(list(zip(files, sizes, strict=True)))) as whole:
+        _directory(whole, [*itertools.accumulate(sizes, initial=0)])
 
 
 def joined(files):
@@ -85,14 +103,20 @@ def _directory(file, starts):
     _, disk, first, _, count, size, offset, _ = _END.unpack_from(tail, at)
     disks = disk + 1
     if _NO_16 in (disk, first, count) or _NO_32 in (size, offset):
-        signature, disk, at_64, disks = _LOCATOR.unpack_from(tail, max(at - _LOCATOR.size, 0))
-        file.seek(starts[min(disk, len(starts) - 2)] + at_64)
+        if at < _LOCATOR.size:
+            raise zipfile.BadZipFile("it lacks the 64-bit end that it should have")
+        signature, disk, at_64, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
+        file.seek(min(starts[min(disk, len(starts) - 2)] + at_64, starts[-1]))
         record = file.read(_END_64.size)
         if signature != b"PK\6\7" or len(record) < _END_64.size or record[:4] != b"PK\6\6":
             raise zipfile.BadZipFile("it lacks the 64-bit end that it should have, or a part is missing")
         *_, first, _, count, size, offset = _END_64.unpack(record)
     if first >= len(starts) - 1:
         raise zipfile.BadZipFile(f"an archive in {disks} parts, of which {len(starts) - 1} are here")
+    if starts[first] + offset + size > starts[-1]:
+        raise zipfile.BadZipFile("its directory lies beyond its end")
+    if size > _LARGEST:
+        raise zipfile.BadZipFile(f"its directory has {size >> 20} MiB, more than {_LARGEST >> 20}")
     return starts[first] + offset, size, count, disks
 
 

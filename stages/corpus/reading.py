@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,14 @@ from stages.errors import UserError
 
 _PCM, _EXTENSIBLE = 1, 0xFFFE
 _FMT_BYTES = 40  # of a format chunk, at most, that say anything
+_CHUNKS = 1000  # of a WAV file before its audio
+LARGEST_TABLE = 1 << 28  # bytes
 
 
 def files_below(root):
     """Paths of all files below `root`, relative to it, with forward slashes; nothing hidden, links followed once.
+
+    Pipes, sockets and devices are no files: reading one may have no end. A link to nowhere is one that cannot be read.
 
     Raises
     ------
@@ -27,15 +32,22 @@ def files_below(root):
 
     entered = set()
     for folder, inner, names in os.walk(root, followlinks=True, onerror=fail):
-        stat = os.stat(folder)
-        if (stat.st_dev, stat.st_ino) in entered:
+        here = os.stat(folder)
+        if (here.st_dev, here.st_ino) in entered:
             inner.clear()
             continue
-        entered.add((stat.st_dev, stat.st_ino))
+        entered.add((here.st_dev, here.st_ino))
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in names:
-            if not name.startswith("."):
+            if not name.startswith(".") and _may_be_read(os.path.join(folder, name)):
                 yield Path(folder, name).relative_to(root).as_posix()
+
+
+def _may_be_read(path):
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def table(path, option):
@@ -55,9 +67,13 @@ def table(path, option):
     Raises
     ------
     UserError
-        If the file is missing, not CSV in UTF-8, or a row has more or fewer cells than the header.
+        If the file is missing, larger than 256 MiB, not CSV in UTF-8, or a row has more or fewer cells than the header.
     """
     try:
+        size, regular = os.path.getsize(path), Path(path).is_file()
+        if not regular or size > LARGEST_TABLE:
+            wrong = f"larger than {LARGEST_TABLE >> 20} MiB" if regular else "no file"
+            raise UserError(f"{option}: {path} is {wrong}; name a table in CSV")
         content = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{option}: {path} cannot be read ({error.strerror}); correct the path") from error
@@ -137,7 +153,9 @@ def wav_header(file, size):
         raise ValueError("no WAV file" if size else "empty file")
     form = None
     position = 12
-    while len(chunk := file.read(8)) == 8:
+    for _ in range(_CHUNKS):
+        if len(chunk := file.read(8)) < 8:
+            break
         name, length = struct.unpack("<4sI", chunk)
         position += 8
         if name == b"fmt ":

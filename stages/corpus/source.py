@@ -1,10 +1,11 @@
 """Stage ``source``: ``python -m stages.corpus.source``.
 
 Runs every time, as the first of all: checks the whole of params.yaml, and writes paths.SOURCE, which says what the
-corpus is made from (its options, and the content of its files by their hashes), and paths.LESSONS, which says the same
-of other corpora that networks are trained on. The file stays as it is when nothing
-changed, so what follows it is not run again. It also stays where the source itself is not on this machine and the file,
-pulled from a colleague, is about the same options: what follows from the corpus can be had without it.
+corpus is made from (its options, and the content of its files by their hashes), and paths.LESSONS, which says of every
+encoder how its networks are trained, and the same of other corpora that they are trained on. Files stay as they are
+when nothing changed, so what follows them is not run again. They also stay where the source itself is not on this
+machine and the file, pulled from a colleague, is about the same options: what follows from the corpus can be had
+without it.
 """
 
 import json
@@ -30,24 +31,37 @@ def main():
 
 
 def describe_lessons(params):
-    """Write paths.LESSONS: what networks of ``run.encoders`` are trained on that is not the corpus itself, by task.
+    """Write a file for every encoder of ``run.encoders``: options of its training, and corpora other than the corpus.
 
-    What a colleague's machine said stays where such a corpus is not on this one.
+    In most encoders nothing is trained here, and nothing is in their files. What a colleague's machine said stays where
+    such a corpus is not on this one.
     """
-    pulled, lessons = store.read_json(paths.LESSONS) or {}, {}
-    tasks = {task for name in params.run.encoders for task in params.encoders[name].tasks}
-    for task in sorted(tasks):
-        name = params.lesson_corpus(task)
-        if name in (None, params.corpus.name):
-            continue
-        source = params.corpus.sources[name]
-        if not source.at_hand() and task in pulled:
-            print(f"corpus: what {task} is trained on, {name}, is not here; going on with what was pulled")
-            lessons[task] = pulled[task]
-            continue
-        recordings = listed(source, params.corpus.on_bad_clip)
-        lessons[task] = {"corpus": name, "options": asdict(source), "identity": source.identity(recordings)}
-    store.write_json(paths.LESSONS, lessons)
+    known = {}
+    for name in params.run.encoders:
+        encoder = params.encoders[name]
+        pulled = (store.read_json(paths.lessons(name)) or {}).get("corpora", {})
+        for task in encoder.tasks:
+            if task not in known:
+                known[task] = _lesson(params, task, pulled)
+        taught = {"options": {section: asdict(getattr(params, section)) for section in encoder.lessons},
+                  "corpora": {task: known[task] for task in encoder.tasks if known[task]}}  # fmt: skip
+        store.write_json(paths.lessons(name), taught if encoder.tasks else {})
+    for path in paths.LESSONS.glob("*.json"):
+        if path.stem not in params.run.encoders:
+            path.unlink()
+
+
+def _lesson(params, task, pulled):
+    """What a task is trained on, or None where it is the corpus itself."""
+    name = params.lesson_corpus(task)
+    if name in (None, params.corpus.name):
+        return None
+    source = params.corpus.sources[name]
+    if not source.at_hand() and task in pulled:
+        print(f"corpus: what {task} is trained on, {name}, is not here; going on with what was pulled")
+        return pulled[task]
+    recordings = listed(source, params.corpus.on_bad_clip)
+    return {"corpus": name, "options": asdict(source), "identity": source.identity(recordings)}
 
 
 def describe(corpus):

@@ -20,6 +20,7 @@ class Encoder:
     dim : int, length of a vector
     trainer : str or None, module of stages.train that trains networks for it
     tasks : tuple of str, the networks that are trained
+    lessons : tuple of str, sections of params.yaml that say how
     code : tuple of str, modules outside this room whose source determines the numbers
 
     Options that mean the same everywhere: ``policy``, "paper" or "corrected", how channels and length of a clip are
@@ -36,6 +37,7 @@ class Encoder:
     dim = None
     trainer = None
     tasks = ()
+    lessons = ()
     code = ()
 
     def origin(self, name):

@@ -37,6 +37,7 @@ class Stream(Encoder):
     packages = ("numpy", "scipy", "soxr", "torch")
     trainer = "stages.train.diverse.training"
     tasks = (_TASK,)
+    lessons = ("diverse",)
     streams = ()
     code = (
         *(f"stages.train.diverse.{name}" for name in

@@ -2,18 +2,21 @@
 
 Writes one embedding file per value of the perturbation (or original.h5). Effected audio is read where ``perturb`` kept
 it, else the corpus is perturbed as it is read: the vectors are the same to the bit. A file whose fingerprint still
-holds is kept; one whose value left the grid is removed; a killed run goes on at the first value that is not whole.
+holds and that is whole is kept; one whose value left the grid is removed; a killed run goes on at the first value that
+is not whole.
 """
 
 import argparse
 import json
+import socket
+import threading
 from dataclasses import asdict, dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from stages import paths, store
+from stages import cluster, paths, profile, store
 from stages.compute import ordered_map, prefetched
 from stages.encode.base import Encoder
 from stages.encode.inference import Batches
@@ -29,13 +32,22 @@ from stages.provenance import fingerprint, source_sha256, versions
 class Job:
     """What a worker needs to make vectors.
 
+    device : str, "cpu", "cuda" or "cuda:N"; on a cluster what ``compute.device`` says, which each worker decides
     key : str, tells one configured encoder from another
+    kind : str or None, of the device that all workers of a cluster have
+    determined : dict, see :func:`_determined`
     """
 
     encoder: Encoder
     folder: Path
     device: str
     key: str
+    kind: str | None
+    determined: dict
+
+    @property
+    def on_gpu(self):
+        return (self.kind or self.device) != "cpu"
 
 
 @command
@@ -48,7 +60,8 @@ def main():
     if arguments.encoder not in params.encoders:
         configured = ", ".join(params.encoders)
         raise UserError(f"unknown encoder {arguments.encoder!r}; params.yaml configures {configured}")
-    embed(params, arguments.encoder, arguments.perturbation)
+    with store.sole_writer(paths.embeddings(arguments.encoder, arguments.perturbation)):
+        embed(params, arguments.encoder, arguments.perturbation)
 
 
 def embed(params, name, perturbation):
@@ -62,11 +75,8 @@ def embed(params, name, perturbation):
         "encoder": name,
         "class": f"{type(encoder).__module__}:{type(encoder).__qualname__}",
         "options": _options(encoder),
-        "code": source_sha256(
-            *(c for c in type(encoder).__mro__ if issubclass(c, Encoder)), *map(import_module, encoder.code)
-        ),
         "weights": weights.get("sha256"),
-        "packages": versions(*encoder.packages),
+        **_determined(encoder),
     }
     _tidy(targets.values())
     missing = [v for v in found if store.read_fingerprint(targets[v.value]) != _fingerprint(identity, v)]
@@ -103,6 +113,13 @@ def _options(encoder):
     return {key: value for key, value in options.items() if key not in ("weights", "heads")}
 
 
+def _determined(encoder):
+    """The code and the packages that make an encoder's numbers, as they are in this process."""
+    classes = (c for c in type(encoder).__mro__ if issubclass(c, Encoder))
+    code = source_sha256(*classes, *map(import_module, encoder.code))
+    return {"code": code, "packages": versions(*encoder.packages)}
+
+
 def _fingerprint(identity, version):
     return fingerprint(**identity, audio=version.fingerprint)
 
@@ -114,10 +131,11 @@ def _target(name, perturbation, value):
 
 
 def _tidy(targets):
-    """Remove what a killed run left, and the files of values that left the grid."""
+    """Remove what a killed run left, what is damaged, and the files of values that left the grid."""
     folder = next(iter(targets)).parent
     folder.mkdir(parents=True, exist_ok=True)
     store.remove_leftovers(folder)
+    store.remove_damaged(targets)
     if paths.originals(folder.name) not in targets:
         for path in folder.glob("*.h5"):
             if path not in targets:
@@ -136,8 +154,14 @@ def _report_short(label, encoder, clips):
 
 
 def _job(params, name, identity):
-    device = _device(params.compute.device)
-    return Job(params.encoders[name], paths.weights(name), device, fingerprint(**identity, device=device))
+    device, kind, encoder = params.compute.device, None, params.encoders[name]
+    if params.compute.scheduler is None:
+        device = _device(device)
+    else:
+        kind = cluster.device(params.compute.scheduler, _kind, device)
+    determined = {part: identity[part] for part in ("code", "packages")}
+    profile.note(device=kind or device)
+    return Job(encoder, paths.weights(name), device, fingerprint(**identity, device=device), kind, determined)
 
 
 def _device(wanted):
@@ -153,12 +177,23 @@ def _device(wanted):
     return "cpu"
 
 
+def _kind(wanted):
+    """The device that this process computes on, by a name that tells apart what gives other numbers."""
+    device = _device(wanted)
+    if device == "cpu":
+        return device
+    import torch
+
+    return f"{torch.cuda.get_device_name(device)} with CUDA {torch.version.cuda}"
+
+
 def _parts(found, job, clips, compute):
     """Vectors of the valid clips, chunk by chunk, for all versions in order."""
-    one_gpu = job.device != "cpu" and compute.scheduler is None
-    size = compute.gpu_batch if one_gpu else compute.chunk
+    size = compute.gpu_batch if job.on_gpu else compute.chunk
     tasks = ((job, *chunk) for version in found for chunk in chunks(version, clips, size))
-    return _overlapped(tasks, job, compute) if one_gpu else ordered_map(_encode, tasks, compute)
+    if compute.scheduler is not None:  # a worker's other threads read and perturb while one is in the network
+        return ordered_map(_encode, tasks, compute, threads=True)
+    return _overlapped(tasks, job, compute) if job.on_gpu else ordered_map(_encode, tasks, compute)
 
 
 def _overlapped(tasks, job, compute):
@@ -181,27 +216,41 @@ def _prepare(job, start, stop, audio):
 
 def _vectors(job, waveforms):
     """Vectors by index, equally long waveforms together."""
-    network = _network(job)
     by_length = {}
     for index, waveform in waveforms.items():
         by_length.setdefault(len(waveform), []).append(index)
     vectors = {}
-    for indices in by_length.values():
-        encoded = network(np.stack([waveforms[i] for i in indices]))
-        vectors.update(zip(indices, encoded, strict=True))
+    with _in_use:
+        network = _network(job)
+        for indices in by_length.values():
+            encoded = network(np.stack([waveforms[i] for i in indices]))
+            vectors.update(zip(indices, encoded, strict=True))
     return vectors
 
 
 _loaded = (None, None)
+_in_use = threading.Lock()  # one network in a process, and one thread in it: the number of torch's threads is global
 
 
 def _network(job):
     """The loaded encoder; a worker keeps the last one."""
     global _loaded
     if _loaded[0] != job.key:
-        network = job.encoder.load(job.folder, job.device)
-        _loaded = (job.key, Batches(network, job.encoder, None if job.device != "cpu" else job.encoder.batch))
+        if job.kind is not None:
+            _check_worker(job)
+        _loaded = (None, None)  # not two of them in memory
+        network = job.encoder.load(job.folder, _device(job.device))
+        _loaded = (job.key, Batches(network, job.encoder, None if job.on_gpu else job.encoder.batch))
     return _loaded[1]
+
+
+def _check_worker(job):
+    """See that a worker of a cluster, which may have joined later than the others, gives their numbers."""
+    worker, kind, name = f"a worker on {socket.gethostname()}", _kind(job.device), type(job.encoder).__qualname__
+    if kind != job.kind:
+        raise UserError(f"{worker} computes on {kind}, the others on {job.kind}, whose numbers differ; keep one kind")
+    if _determined(job.encoder) != job.determined:
+        raise UserError(f"{worker} has other code or packages of {name} than this machine; start it again")
 
 
 def _gather(parts, encoder, clips, progress):

@@ -1,10 +1,13 @@
 """Stage ``encoders``: ``python -m stages.encode.identity``.
 
 Runs every time and writes data/encoders/NAME.json for every encoder of ``run.encoders``. DVC watches stages/encode by
-itself; the code of an encoder that params.yaml names by import path lies elsewhere, and so do weights that stand in for
-the official ones: their hashes here are how a change of them is noticed. Where such weights are not on this machine,
-what a colleague's machine said of them, pulled with the rest, stays.
+itself; modules of other rooms that an encoder is made of lie elsewhere, and so do the code of an encoder that
+params.yaml names by import path and weights that stand in for the official ones: their hashes here are how a change of
+them is noticed. Where such weights are not on this machine, what a colleague's machine said of them, pulled with the
+rest, stays.
 """
+
+from importlib import import_module
 
 from stages import paths, store
 from stages.errors import command
@@ -22,6 +25,7 @@ def main():
         record = {
             "class": f"{cls.__module__}:{cls.__qualname__}",
             "code": None if ours else source_sha256(cls),
+            "modules": source_sha256(*map(import_module, encoder.code)) if encoder.code else None,
             "weights": _weights(name, encoder.origin(name)),
         }
         store.write_json(paths.encoder(name), record)

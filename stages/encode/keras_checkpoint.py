@@ -5,7 +5,8 @@ Conventions
 Keras 2 keeps weights by layer: the attribute ``layer_names`` lists the layers in the order of the network, and
 ``weight_names`` of a layer's group its arrays in the order in which the layer made them. Keras itself fills a network
 in that order and ignores names, which differ from version to version; so does this reader. A file of a whole model has
-the same below ``model_weights``. Shapes are compared before a value is read, and nothing is unpickled.
+the same below ``model_weights``. Shapes are compared before a value is read, and nothing is unpickled. Links and values
+that lead into other files are not followed.
 
 Source: keras/saving/legacy/hdf5_format.py of Keras 2.15 (load_weights_from_hdf5_group).
 """
@@ -19,6 +20,7 @@ import numpy as np
 from stages.errors import UserError
 
 _GZIP = b"\x1f\x8b"
+_PIECE = 1 << 20  # bytes
 _LIMIT = 1 << 30  # bytes after decompression; far more than any file that is read here
 
 
@@ -44,10 +46,11 @@ def read_layers(path, shapes, *, network):
 
     try:
         with h5py.File(_opened(path), "r") as file:
-            return _checked(_layers(file.get("model_weights", file)), shapes)
+            root = _member(file, "model_weights") if "model_weights" in file else file
+            return _checked(_layers(root), shapes)
     except _Wrong as error:
         raise UserError(f"{path} is not a weight file of {network}: {error}") from error
-    except (OSError, EOFError, zlib.error, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, EOFError, zlib.error, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         words = str(error).strip("'\"") or type(error).__name__
         raise UserError(f"{path} is not a whole HDF5 file of Keras 2 ({words}); fetch it again") from error
 
@@ -61,11 +64,13 @@ def _opened(path):
     with open(path, "rb") as file:
         if file.read(2) != _GZIP:
             return path
+    content = io.BytesIO()
     with gzip.open(path) as file:
-        content = file.read(_LIMIT + 1)
-    if len(content) > _LIMIT:
-        raise _Wrong(f"it is larger than {_LIMIT >> 20} MiB")
-    return io.BytesIO(content)
+        while piece := file.read(_PIECE):  # asked for all at once, it takes memory for all that it may give
+            content.write(piece)
+            if content.tell() > _LIMIT:
+                raise _Wrong(f"it is larger than {_LIMIT >> 20} MiB")
+    return content
 
 
 def _layers(root):
@@ -90,9 +95,18 @@ def _names(group, attribute):
 
 
 def _member(group, name):
+    import h5py
+
     if name not in group:
         raise _Wrong(f"{group.name} lacks {name}, which it lists")
-    return group[name]
+    found = group
+    for part in filter(None, name.split("/")):
+        if isinstance(found.get(part, getlink=True), h5py.ExternalLink):
+            raise _Wrong(f"{name} leads into another file")
+        found = found[part]
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        raise _Wrong(f"the values of {name} lie in another file")
+    return found
 
 
 def _checked(layers, shapes):

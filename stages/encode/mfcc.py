@@ -48,6 +48,7 @@ class Mfcc(Encoder):
 
     name = "mfcc"
     trainer = "stages.train.vgg"
+    lessons = ("training",)
     network = "mfcc"
     sample_rate = _SAMPLE_RATE
     window = _N_FFT / _SAMPLE_RATE  # five frames: second differences need two values for a standard deviation

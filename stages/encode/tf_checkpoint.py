@@ -8,7 +8,8 @@ holds the values back to back, little endian. Formats: tensorflow/core/util/tens
 tensorflow/core/protobuf/tensor_bundle.proto, leveldb/doc/table_format.md.
 
 Every length and offset is checked before it is used, and the blocks of the index by their checksum. The values are not:
-whoever reads a bundle from a stranger checks its SHA-256 first.
+whoever reads a bundle from a stranger checks its SHA-256 first. Blocks take no more bytes together than the index has,
+and variables no more than the data: none lies on another.
 """
 
 import math
@@ -21,6 +22,8 @@ from stages.errors import UserError
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER = 48  # bytes: two block handles, padded to 40, and the magic number
 _TRAILER = 5  # bytes after each block: its compression and its checksum
+_LONGEST_NAME = 4096  # bytes
+_DIMENSIONS, _LONGEST = 32, 1 << 31  # of a variable, and numbers along one of them
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # by number in types.proto
 
 
@@ -45,7 +48,14 @@ def read_checkpoint(index, data, *, name="checkpoint", keep=lambda variable: Tru
     try:
         entries = dict(_table(index))
         _check_header(entries.pop(b""))
-        return {key.decode(): _array(_fields(entry), data) for key, entry in entries.items() if keep(key.decode())}
+        found, left = {}, len(data)
+        for key, entry in entries.items():
+            if keep(key.decode()):
+                found[key.decode()] = array = _array(_fields(entry), data)
+                left -= array.nbytes
+                if left < 0:
+                    raise _Malformed("its variables lie on top of each other")
+        return found
     except (_Malformed, IndexError, KeyError, UnicodeDecodeError, struct.error) as error:
         reason = error if isinstance(error, _Malformed) else f"{type(error).__name__}: {error}"
         raise UserError(f"{name} is not a whole TensorFlow checkpoint ({reason}); fetch it again") from error
@@ -65,8 +75,12 @@ def _table(index):
     footer = index[-_FOOTER:-8]
     at = _handle(footer, 0)[2]  # past the handle of the metaindex block, which holds nothing needed
     offset, size, _ = _handle(footer, at)
+    left = len(index)
     for _, handle in _entries(_block(index, offset, size)):
         offset, size, _ = _handle(handle, 0)
+        left -= size + _TRAILER
+        if left < 0:
+            raise _Malformed("blocks of its index lie on top of each other")
         yield from _entries(_block(index, offset, size))
 
 
@@ -100,6 +114,8 @@ def _entries(block):
         length, at = _varint(block, at)
         if shared > len(key) or at + fresh + length > stop:
             raise _Malformed("an entry of its index reaches beyond its block")
+        if shared + fresh > _LONGEST_NAME:
+            raise _Malformed(f"a name of {shared + fresh} bytes")
         key = key[:shared] + block[at : at + fresh]
         at += fresh
         yield key, block[at : at + length]
@@ -121,7 +137,12 @@ def _array(entry, data):
     dtype = _DTYPES.get(_last(entry, 1, 0))
     if dtype is None or 7 in entry or _last(entry, 3, 0) != 0:
         raise _Malformed(f"a variable of type {_last(entry, 1, 0)}, or sliced, or in another shard, is not read here")
-    shape = tuple(_last(_fields(size), 1, 0) for size in _fields(_last(entry, 2, b"")).get(2, []))
+    sizes = _fields(_last(entry, 2, b"")).get(2, [])
+    if len(sizes) > _DIMENSIONS or not all(isinstance(size, bytes) for size in sizes):
+        raise _Malformed("a variable whose shape makes no sense")
+    shape = tuple(_last(_fields(size), 1, 0) for size in sizes)
+    if any(length > _LONGEST for length in shape):
+        raise _Malformed(f"a variable of shape {shape}")
     offset, size = _last(entry, 4, 0), _last(entry, 5, 0)
     if offset + size > len(data):
         raise _Malformed(f"a variable ends at byte {offset + size} of {len(data)} bytes of data")

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from stages import hashes, paths
+from stages.encode.weights import read_arrays
 from stages.errors import UserError
 
 
@@ -53,6 +52,5 @@ class Trained:
             raise UserError(
                 f"{self.path} is missing; `dvc repro train@{self.encoder}` trains it, `dvc pull` fetches it"
             )
-        with np.load(self.path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
+        found = read_arrays(self.path, f"delete it and run `dvc repro train@{self.encoder}`")
         return found, {"official": True, "files": {self.path.name: hashes.remembered_sha256([self.path])[0]}}

@@ -37,6 +37,7 @@ class Vgg(Encoder):
     batch = 8
     packages = ("numpy", "soxr", "torch")
     trainer = "stages.train.vgg"
+    lessons = ("training",)
     network = "vgg"
     code = ("stages.train.networks", "stages.train.excerpt")
 

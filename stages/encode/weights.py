@@ -19,6 +19,8 @@ encoders are fetched and checked ahead of time, and nothing is written there.
 """
 
 import argparse
+import math
+import struct
 import zipfile
 
 import numpy as np
@@ -28,6 +30,9 @@ from stages.errors import UserError, command
 
 ARRAYS = "weights.npz"
 RECORD = "weights.json"
+# As zipfile and NumPy raise them over bytes that make no sense
+_TORN = (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, OverflowError,
+         struct.error, NotImplementedError, RuntimeError)  # fmt: skip
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member of the zip, so that bytes do not depend on the day
 
 
@@ -124,18 +129,60 @@ def open_weights(folder):
     """
     again = f"run `python -m stages.encode.weights {folder.name}`"
     record = store.read_json(folder / RECORD)
-    if record is None:
+    if not isinstance(record, dict) or not isinstance(record.get("weights", False), (dict, type(None))):
         raise UserError(f"{folder / RECORD} is missing or not whole; {again}")
     if record["weights"] is None:
         return {}
-    path, expected = folder / record["weights"]["file"], record["weights"]["sha256"]
+    path, expected = folder / ARRAYS, record["weights"].get("sha256")
     if not path.is_file():
         raise UserError(f"{path} is missing; {again}")
     found = hashes.digest(path)
     if found != expected:
         raise UserError(f"{path} has sha256 {found}, expected {expected}; {again}")
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return read_arrays(path, again)
+
+
+def read_arrays(path, again):
+    """Arrays of an uncompressed .npz file, none of which is larger than its place in the file: nothing is unpickled.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    again : str, what the user can do about a broken file, for the message
+
+    Returns
+    -------
+    dict of str to np.ndarray
+
+    Raises
+    ------
+    UserError
+        If it is no such file, or not whole.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                raise ValueError("its arrays lie on top of each other, or are compressed")
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    _check_header(file, member)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except _TORN as error:
+        raise UserError(f"{path} is no whole file of arrays ({error or type(error).__name__}); {again}") from error
+
+
+def _check_header(file, member):
+    """Compare what an array says of itself with the bytes that are there, before there is memory for it."""
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+        raise ValueError(f"{member.filename} is compressed")
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError(f"{member.filename} is of version {version}")
+    shape, _, dtype = read(file)
+    if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"{member.filename} claims shape {shape} of {dtype} in {member.file_size} bytes")
 
 
 def fetch_all(encoders):

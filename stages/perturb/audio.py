@@ -1,6 +1,7 @@
 """The corpus as it is and under every value of a perturbation, as audio to read.
 
-Effected audio is read where ``perturb`` kept it, else the corpus is perturbed as it is read: the same to the bit.
+Effected audio is read where ``perturb`` kept it, else the corpus is perturbed as it is read: the same to the bit. What
+was kept is checked before it is read, and made again where it is damaged.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from stages import paths, store
 from stages.corpus.audio import corpus_audio
 from stages.errors import UserError
 from stages.perturb.recipe import Recipe, written
+from stages.perturb.run import keep_again
 from stages.provenance import fingerprint
 
 ORIGINAL = "original"
@@ -20,17 +22,19 @@ class Version:
     """All clips of the corpus, as they are or at one value.
 
     value : str, canonical text, or ``ORIGINAL``
-    packed : path of the packed audio to read, None for the corpus' own
     recipe : Recipe to apply while reading, or None
     attributes : what files made from it say about it
     fingerprint : of its audio
+    kept : path where ``perturb`` kept its audio, or None
+    packed : path of the packed audio to read, None before :func:`with_audio`
     """
 
     value: str
-    packed: Path | None
     recipe: Recipe | None
     attributes: dict
     fingerprint: str
+    kept: Path | None = None
+    packed: Path | None = None
 
 
 def audio_versions(params, perturbation, clips):
@@ -54,25 +58,32 @@ def audio_versions(params, perturbation, clips):
     if perturbation == ORIGINAL:
         attributes = {"perturbation": ORIGINAL, "value": ORIGINAL, "fidelity": params.fidelity}
         audio = fingerprint(corpus=store.corpus_digest(clips), fidelity=params.fidelity)
-        return [Version(ORIGINAL, None, None, attributes, audio)]
+        return [Version(ORIGINAL, None, attributes, audio)]
     if perturbation not in params.perturbations:
         configured = ", ".join(params.perturbations)
         raise UserError(f"unknown perturbation {perturbation!r}; params.yaml configures {configured}")
     found = []
     for recipe, audio in written(perturbation):
         kept = paths.kept_audio(perturbation, recipe.value, audio)
-        whole = store.read_fingerprint(kept) == audio
-        packed, applied = (kept, None) if whole else (None, recipe)
-        found.append(Version(recipe.value, packed, applied, recipe.attributes(), audio))
+        found.append(Version(recipe.value, recipe, recipe.attributes(), audio, kept if kept.is_file() else None))
     return found
 
 
 def with_audio(found, params):
-    """`found`, all of which name the audio to read; that of the corpus is packed again where it is missing."""
-    if all(version.packed for version in found):
-        return found
-    audio = corpus_audio(params)
-    return [version if version.packed else replace(version, packed=audio) for version in found]
+    """`found`, each with whole audio to read; what is missing of the corpus, or damaged, is made again.
+
+    Yields
+    ------
+    Version, checked when it is asked for, since checking reads all of its audio
+    """
+    for version in found:
+        if version.kept is None:
+            yield replace(version, packed=corpus_audio(params))
+            continue
+        if store.read_fingerprint(version.kept) != version.fingerprint:
+            print(f"{version.kept} is damaged, its checksum does not hold; it is made again")
+            keep_again(params, version.recipe, version.fingerprint)
+        yield replace(version, packed=version.kept, recipe=None)
 
 
 def chunks(version, clips, size):

@@ -100,6 +100,21 @@ def _switches(params, perturbation):
     )
 
 
+def write_document(path, document):
+    """Write what the file of a recipe says, and a checksum of it."""
+    document = store.rounded(document)
+    store.write_json(path, {**document, "checksum": fingerprint(**document)})
+
+
+def read_document(path):
+    """What the file of a recipe says, or None where there is none that is whole."""
+    document = store.read_json(path)
+    if not isinstance(document, dict) or "checksum" not in document:
+        return None
+    checksum = document.pop("checksum")
+    return document if fingerprint(**document) == checksum else None
+
+
 def written(name):
     """The recipes that lie under data/perturbed/NAME with their fingerprints, in order of growing strength.
 
@@ -110,7 +125,9 @@ def written(name):
     cls = scan.plugins("perturb")[name]
     found = {}
     for path in paths.perturbed(name).glob("*.json"):
-        document = store.read_json(path)
+        document = read_document(path)
+        if document is None:
+            raise UserError(f"{path} is damaged; run `dvc repro perturb@{name}`, which makes it alone")
         found[float(document["value"])] = document
     if not found:
         raise UserError(f"{paths.perturbed(name)} holds no recipes; run `dvc repro perturb@{name}`")

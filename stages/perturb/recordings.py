@@ -4,7 +4,8 @@ Conventions
 -----------
 A source is an audio file or a folder with audio files (any depth, in the order of their names). Of a recording the mean
 of its channels is taken. A clip gets a stretch from a random place of a random recording, at the clip's sample rate. A
-recording shorter than the clip is looped from a random place: it is joined to itself, and no sample is held.
+recording shorter than the clip is looped from a random place: it is joined to itself, and no sample is held. Its rate
+is from 1 kHz to 1 MHz.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from stages.hashes import remembered_sha256
 from stages.perturb.crowd import looped
 
 _SUFFIXES = {".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"}
+_RATES = (1000, 1_000_000)  # Hz
 _SILENCE = 1e-5  # of full scale: what lies below everywhere is silence
 _BLOCK = 1 << 18  # frames
 _DRAWS = 50  # places of a recording with long pauses that are tried for a clip
@@ -78,7 +80,16 @@ def _silent(file):
     import soundfile
 
     with _reading(file), soundfile.SoundFile(file) as sound:
+        _check(file, sound)
         return all(np.abs(block).max() < _SILENCE for block in sound.blocks(_BLOCK, dtype="float32", always_2d=True))
+
+
+def _check(file, sound):
+    if not sound.seekable():
+        raise UserError(f"{_KEY}: {file} can only be read from its beginning; convert it to WAV or FLAC, or remove it")
+    if not _RATES[0] <= sound.samplerate <= _RATES[1]:
+        low, high = _RATES
+        raise UserError(f"{_KEY}: {file} has a rate of {sound.samplerate} Hz; give {low} to {high} Hz, or remove it")
 
 
 class _reading:
@@ -121,6 +132,7 @@ def stretch(files, samples, sample_rate, random):
 
     file = files[int(random.integers(len(files)))]
     with _reading(file), soundfile.SoundFile(file) as sound:
+        _check(file, sound)
         needed = -(-samples * sound.samplerate // sample_rate)
         for _ in range(_DRAWS):
             found = _from(sound, int(random.integers(max(sound.frames - needed, 0) + 1)), needed, random)
@@ -132,7 +144,8 @@ def stretch(files, samples, sample_rate, random):
 def _from(sound, start, frames, random):
     """`frames` of a recording from `start`, or of all of it in a loop."""
     sound.seek(start)
-    found = sound.read(min(frames, sound.frames), dtype="float32", always_2d=True).mean(axis=1)
+    left = sound.frames - sound.tell()  # headers of MP3 estimate the length, and seeking may go beyond it
+    found = sound.read(min(frames, left), dtype="float32", always_2d=True).mean(axis=1) if left > 0 else np.zeros(0)
     return found if len(found) == frames else looped(found, int(random.integers(max(len(found), 1))), frames)
 
 

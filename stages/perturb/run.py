@@ -3,7 +3,7 @@
 Writes data/perturbed/PERTURBATION/: VALUE.json (the recipe with its fingerprint and severity) per value of the grid,
 and severity.csv over all values. With ``perturb.keep_audio`` the packed audio goes into paths.AUDIO, beside the
 pipeline, for all encoders to read. A value whose fingerprint still holds is kept; one that left the grid is removed; a
-killed run goes on at the first value that is not whole.
+killed run goes on at the first value that is not whole, and one that is damaged is made again.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from stages.corpus.audio import corpus_audio
 from stages.errors import UserError, command
 from stages.params import load
 from stages.perturb.chain import to_int16
-from stages.perturb.recipe import planned
+from stages.perturb.recipe import planned, read_document, write_document
 from stages.perturb.severity import severity, summarised
 from stages.progress import Progress
 
@@ -29,7 +29,8 @@ def main():
     params = load()
     if name not in params.perturbations:
         raise UserError(f"unknown perturbation {name!r}; params.yaml configures {', '.join(params.perturbations)}")
-    perturb(params, name)
+    with store.sole_writer(paths.perturbed(name)):
+        perturb(params, name)
 
 
 def perturb(params, name):
@@ -70,10 +71,16 @@ def _tidy(folder, recipes):
 
 
 def _whole(folder, recipe, fingerprint, keep_audio):
-    document = store.read_json(folder / f"{recipe.value}.json")
+    path = folder / f"{recipe.value}.json"
+    document = read_document(path)
+    if document is None and path.is_file():
+        print(f"{path} is damaged, its checksum does not hold; it is made again")
     if not document or not document.items() >= {**recipe.attributes(), "fingerprint": fingerprint}.items():
         return False
-    return not keep_audio or store.read_fingerprint(_kept(recipe, fingerprint)) == fingerprint
+    if not keep_audio:
+        return True
+    store.remove_damaged([_kept(recipe, fingerprint)])
+    return _kept(recipe, fingerprint).is_file()  # its name says what it is
 
 
 def _kept(recipe, fingerprint):
@@ -132,7 +139,29 @@ def _deform(originals, recipe, processor, start, stop, wanted, measured, keep_au
     return stop - start, audio, severities
 
 
+def keep_again(params, recipe, fingerprint):
+    """Pack the audio of one value again, where it was kept and is damaged.
+
+    Parameters
+    ----------
+    params : stages.params.Params
+    recipe : Recipe
+    fingerprint : str, of its audio
+    """
+    clips = store.read_clips()
+    parts = _parts([recipe], corpus_audio(params), clips, params, True)
+    with Progress(f"perturb {recipe.perturbation.name}", len(clips)) as progress:
+        _gathered(recipe, fingerprint, parts, len(clips), True, progress)
+
+
 def _write_value(folder, recipe, fingerprint, parts, clips, keep_audio, progress):
+    severities = _gathered(recipe, fingerprint, parts, clips, keep_audio, progress)
+    document = {**recipe.attributes(), "fingerprint": fingerprint, "severity": summarised(severities)}
+    write_document(folder / f"{recipe.value}.json", document)
+
+
+def _gathered(recipe, fingerprint, parts, clips, keep_audio, progress):
+    """Severities of the clips of one value; their audio is packed on the way, where it is kept."""
     severities = []
 
     def gather(write):
@@ -151,8 +180,7 @@ def _write_value(folder, recipe, fingerprint, parts, clips, keep_audio, progress
             gather(writer.append)
     else:
         gather(None)
-    document = {**recipe.attributes(), "fingerprint": fingerprint, "severity": summarised(severities)}
-    store.write_json(folder / f"{recipe.value}.json", document)
+    return severities
 
 
 def _write_severity(folder, recipes):

@@ -62,12 +62,12 @@ def push_audio(settings, remote, perturbations, *, wanted):
         print(f"the audio of {corpus.name} stays here (`make push AUDIO=1` pushes it): {corpus.source.licence}")
         return
     files = _files(remote, perturbations)
-    here = [file for file in files if file.path.is_file()]
+    here = [file for file in files if store.is_whole(file.path)]
     if kept and len(here) < len(files) or not here:
         absent = [file.name for file in files if file not in here]
         raise UserError(
-            f"audio that is not here cannot be pushed: {few(absent)}; `make pull AUDIO=1` fetches what was pushed, "
-            "`dvc repro --force perturb@NAME` makes it where its source is. All the rest is pushed"
+            f"audio that is not here or is damaged cannot be pushed: {few(absent)}; `make pull AUDIO=1` fetches what "
+            "was pushed, `dvc repro --force perturb@NAME` makes it where its source is. All the rest is pushed"
         )
     new = [file for file in here if not _same(remote, file)]
     for file in new:
@@ -92,7 +92,7 @@ def pull_audio(settings, remote, perturbations):
         If it is not there, damaged, or the connection broke.
     """
     files = _files(remote, perturbations)
-    missing = [file for file in files if not file.path.is_file()]
+    missing = [file for file in files if not store.is_whole(file.path)]
     absent = []
     for file in missing:
         with remote.explained(_AGAIN):
@@ -137,11 +137,12 @@ def _same(remote, file):
 
 
 def _check(path, file, remote):
-    """See that a file is what its name says; what it holds has checksums of its own."""
-    if file.fingerprint is None:
+    """See that a file is whole and what its name says."""
+    good = store.is_whole(path)
+    if good and file.fingerprint is None:
         with store.AudioReader(path) as reader:
             good = len(reader) == len(store.read_clips())
-    else:
+    elif good:
         good = store.read_fingerprint(path) == file.fingerprint
     if not good:
         raise UserError(f"{remote.url}: {file.place} is not what its name says; have it pushed again")

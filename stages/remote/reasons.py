@@ -57,6 +57,9 @@ _REASONS = {
     "FileNotFoundError": "there is no such folder, and none can be made",
 }
 
+_LOST = {"ConnectionError", "ClientConnectionError", "EndpointConnectionError", "asyncssh.DisconnectError", "gaierror",
+         "TimeoutError", "ConnectTimeoutError", "FSTimeoutError"}  # fmt: skip
+
 
 def reason(error):
     """Why, in one line.
@@ -69,6 +72,11 @@ def reason(error):
         if name in _REASONS:
             return _REASONS[name]
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def lost_connection(error):
+    """Whether there is no server, or not any more, so that nothing else will get through either."""
+    return any(mark in _LOST for mark in _marks(error))
 
 
 def carries(error, mark):

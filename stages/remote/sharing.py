@@ -18,7 +18,7 @@ from stages import params, paths
 from stages.errors import UserError
 from stages.remote.audio import pull_audio, push_audio
 from stages.remote.configuration import shared
-from stages.remote.reasons import reason
+from stages.remote.reasons import lost_connection, reason
 from stages.remote.words import few, some
 
 _AGAIN = "; what is through stays, and the same command goes on from there"
@@ -232,12 +232,17 @@ def _moving(remote, *, pulling=False):
 
 @contextlib.contextmanager
 def _listening(failures):
-    """Collect the exceptions that DVC logs, and keep its log to itself."""
+    """Collect the exceptions that DVC logs, and keep its log to itself; end with the first that is a lost connection.
+
+    DVC would go on to the next file, and clients ask again for seconds before they give one up.
+    """
 
     class Listener(logging.Handler):
         def emit(self, record):
             if record.exc_info and record.exc_info[1] is not None:
                 failures.append(record.exc_info[1])
+                if lost_connection(record.exc_info[1]):
+                    raise record.exc_info[1]
 
     listener, loggers = Listener(), [logging.getLogger(name) for name in ("dvc", "dvc_data", "dvc_objects")]
     before = [logger.handlers for logger in loggers]

@@ -62,8 +62,13 @@ def page(content, *, largest=LARGEST):
     Raises
     ------
     UserError
-        If results are missing.
+        If results are missing, or are not what their stages wrote.
     """
+    with results.as_written():
+        return _page(content, largest)
+
+
+def _page(content, largest):
     g = gathered(content)
     clips, silent = listening.heard(g)
     html, warning = _rendered(g, clips, silent), ""

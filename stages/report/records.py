@@ -7,6 +7,11 @@ A record is made from files alone, so a stage that DVC skipped, restored or pull
 records stand for. Grids are never parameters: they lie in params.yaml and grid.json. Other lists, of an analysis, are
 joined by spaces.
 
+What the stages took (:mod:`stages.profile`) is shown beside the results and is none of them: it is left out of the
+digest, so the same results in another time are the same run. A record has the profiles of those stages that ran to
+their end with this params.yaml in this folder. Stages that DVC skipped, restored or pulled took nothing here: they have
+none, or that of their own run where nothing else was run since.
+
 Metrics are few, and named GROUP/NAME after what a person compares: ``cca``, ``svd``, ``trajectories``, ``roc_auc``,
 ``gain``, ``consistency``. The numbers are the headline's (:mod:`stages.report.summary`), the rest lies in the files
 beside them. Curves over the values are metrics whose step is the rank of the value, from 1; spectra have the rank of
@@ -21,7 +26,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from stages import paths, provenance
+from stages import paths, profile, provenance
 from stages.errors import UserError
 from stages.report import results, summary
 
@@ -39,6 +44,7 @@ class Record:
     files : list of (folder, path), artifacts: the file at `path` is copied into `folder`
     grid : dict or None, the values of the perturbation, of the parent those of all
     dataset : dict with ``name``, ``digest`` and ``source`` of the corpus
+    profiles : dict of stage to what it took, as :func:`stages.profile.read_profiles` returns
     """
 
     pair: tuple
@@ -48,16 +54,34 @@ class Record:
     files: list = field(default_factory=list)
     grid: dict | None = None
     dataset: dict = field(default_factory=dict)
+    profiles: dict = field(default_factory=dict)
 
     @cached_property
     def digest(self):
-        """SHA-256 over all that is shown. What matters of params.yaml and dvc.lock is in ``key`` and ``params``; their
-        bytes are left out, as a comment, a number of workers or the entry of `track` itself changes no result."""
+        """SHA-256 over all that is shown of results. What matters of params.yaml and dvc.lock is in ``key`` and
+        ``params``; their bytes are left out, as a comment, a number of workers or the entry of `track` itself changes
+        no result."""
         hashed = [(folder, path) for folder, path in self.files if path not in (paths.PARAMS, paths.LOCK)]
         return provenance.fingerprint(
             pair=self.pair, tags=self.tags, params=self.params, metrics=self.metrics, grid=self.grid,
             dataset=self.dataset, files=[(folder, path.name, provenance.file_sha256(path)) for folder, path in hashed],
         )  # fmt: skip
+
+    @property
+    def taken(self):
+        """What the stages took, as metrics profile/STAGE_WHAT without steps."""
+        metrics = []
+        for stage, of in self.profiles.items():
+            kind, _, item = stage.partition("@")
+            name = kind if self.pair != PARENT or not item else f"{kind}.{item}"
+            metrics += _numbers("profile", {f"{name}_{what}": of.get(what) for what in _TAKEN})
+            for unit, counted in of.get("counted", {}).items():
+                metrics += _numbers("profile", {f"{name}_{unit}_{what}": counted.get(what) for what in _COUNTED})
+        return metrics
+
+
+_TAKEN = ("seconds", "peak_mib", "worker_peak_mib", "gpu_peak_mib")
+_COUNTED = ("computed", "reused", "per_second")
 
 
 def locked_stages(content):
@@ -114,10 +138,28 @@ def records(content, stages):
     dataset = {
         "name": content["corpus"]["name"], "digest": _corpus_digest(stages), "source": paths.CLIPS.as_posix()
     }  # fmt: skip
-    return [_parent(content, dataset), *(_child(content, dataset, *pair) for pair in results.pairs(content))]
+    profiles = _profiles(stages)
+    of_pair = {
+        pair: {name: profiles.pop(name) for name in list(profiles) if name.partition("@")[2] == "-".join(pair)}
+        for pair in results.pairs(content)
+    }
+    return [
+        _parent(content, dataset, profiles),
+        *(_child(content, dataset, *pair, profiles=found) for pair, found in of_pair.items()),
+    ]
 
 
-def _parent(content, dataset):
+def _profiles(stages):
+    """Profiles of those of `stages` that ran to their end with the params.yaml that is here."""
+    params = profile.params_sha256()
+    return {
+        name: of
+        for name, of in profile.read_profiles().items()
+        if name in stages and of.get("exit") == profile.OK and of.get("params") == params
+    }
+
+
+def _parent(content, dataset, profiles):
     selected = results.run(content)
     params = {
         **_settings(content),
@@ -134,10 +176,10 @@ def _parent(content, dataset):
     metrics += _training(selected.encoders)
     grids = {name: _grid(results.metrics("cca", selected.encoders[0], name)) for name in selected.perturbations}
     return Record(PARENT, tags={**_tags(content), "kind": "state"}, params=params, metrics=metrics, files=files,
-                  grid=grids, dataset=dataset)  # fmt: skip
+                  grid=grids, dataset=dataset, profiles=profiles)  # fmt: skip
 
 
-def _child(content, dataset, encoder, perturbation):
+def _child(content, dataset, encoder, perturbation, *, profiles):
     params = {**_settings(content), "encoder": encoder, "perturbation": perturbation}
     params |= _flat("encoder", content["encoders"].get(encoder))
     params |= _flat("perturbation", content["perturbations"].get(perturbation))
@@ -152,7 +194,7 @@ def _child(content, dataset, encoder, perturbation):
     params |= {"dim": str(numbers["dim"]), "unit": numbers["unit"]}
     tags = {**_tags(content), "kind": "pair", "encoder": encoder, "perturbation": perturbation}
     return Record((encoder, perturbation), tags=tags, params=params, metrics=metrics, files=files,
-                  grid=_grid(numbers), dataset=dataset)  # fmt: skip
+                  grid=_grid(numbers), dataset=dataset, profiles=profiles)  # fmt: skip
 
 
 def _grid(numbers):

@@ -7,10 +7,36 @@ not selected may lie about from earlier runs and are never looked at. params.yam
 before; here only the sections that are used are, so that reports import no encoder.
 """
 
+import contextlib
+import traceback
+from pathlib import Path
+
 from stages import params, paths, store
 from stages.errors import UserError
 
 ANALYSES = ("cca", "svd", "trajectories", "robustness", "consistency", "performance")
+
+
+@contextlib.contextmanager
+def as_written():
+    """A block that reads and words results: what it stumbles over in files that no stage wrote becomes one message.
+
+    Raises
+    ------
+    UserError
+        With the place in the code, for a mistake of ours looks the same.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"results on disk are not what their stages wrote ({type(error).__name__}: {error}, at "
+            f"{Path(last.filename).name}:{last.lineno}); `dvc status` names the files that changed, `dvc checkout` "
+            "brings them back"
+        ) from error
 
 
 def document():
@@ -64,7 +90,7 @@ def comparison():
 
 def _json(path):
     content = store.read_json(existing(path))
-    if content is None:
+    if not isinstance(content, dict):
         raise UserError(f"{path} is not valid JSON; delete it and run `dvc repro`")
     return content
 

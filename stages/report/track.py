@@ -18,7 +18,8 @@ finished is left alone, and of two whole runs for one pair the earlier stays, wh
 new server, then shows them all.
 
 ``dvc repro`` runs this stage every time. Importing MLflow takes seconds, so a local database is first read with
-sqlite3, and where it already shows everything, MLflow is never imported.
+sqlite3, and where it already shows everything, MLflow is never imported. Where MLflow cannot be used, the pipeline goes
+without: this says so and how to catch up, and as a stage does not fail. The next ``dvc repro`` tries again.
 """
 
 import argparse
@@ -59,8 +60,8 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",  # seconds: a server that is there but silent costs half a minute in all
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -110,7 +111,11 @@ class Store:
     @property
     def artifacts(self):
         """Where artifacts go, or None where the server decides."""
-        return (self.root / "mlartifacts").as_uri() if self.database else None
+        return (self.root / paths.ARTIFACTS).as_uri() if self.database else None
+
+
+class Unusable(UserError):
+    """MLflow cannot be used now. The results lie in files; they can be shown later."""
 
 
 def _without_password(text):
@@ -180,7 +185,7 @@ def peek(database, key):
 
     Raises
     ------
-    UserError
+    Unusable
         If the file is no database; MLflow would try to open it for minutes.
     """
     query = """
@@ -195,7 +200,7 @@ def peek(database, key):
     except sqlite3.OperationalError:
         return None
     except sqlite3.DatabaseError as error:
-        raise UserError(
+        raise Unusable(
             f"{database} is not an MLflow database ({error}); move it away and run `python -m stages.report.track`"
         ) from error
     tags = {}
@@ -245,7 +250,7 @@ def upsert(where, wanted, state):
 
     Raises
     ------
-    UserError
+    Unusable
         If the store cannot be reached or written.
     """
     import filelock
@@ -261,7 +266,7 @@ def upsert(where, wanted, state):
         fix = (
             f"mend it, or move {where.database} away to start a new one" if where.database else "wait until it answers"
         )
-        raise UserError(
+        raise Unusable(
             f"MLflow at {_without_password(where.uri)} cannot be used ({reason}). The results are safe in "
             f"{paths.METRICS}/ and {paths.PLOTS}/; {fix}, and catch up with `python -m stages.report.track`"
         ) from error
@@ -385,7 +390,7 @@ def _log(client, home, record, name, tags):
     run = client.create_run(home, run_name=name, tags=tags).info.run_id
     client.log_batch(run, params=[Param(*param) for param in record.params.items()])
     # The time of a metric is fixed: a curve's axis is its step, and logging again gives the same run
-    metrics = [Metric(metric, value, timestamp=0, step=step) for metric, value, step in record.metrics]
+    metrics = [Metric(metric, value, timestamp=0, step=step) for metric, value, step in record.metrics + record.taken]
     for start in range(0, len(metrics), _BATCH):
         client.log_batch(run, metrics=metrics[start : start + _BATCH])
     dataset = Dataset(record.dataset["name"], record.dataset["digest"], "local",
@@ -395,6 +400,8 @@ def _log(client, home, record, name, tags):
         client.log_artifact(run, str(path), folder or None)
     if record.grid:
         client.log_dict(run, record.grid, "grids.json" if record.pair == records.PARENT else "grid.json")
+    if record.profiles:
+        client.log_dict(run, record.profiles, "profiles.json")
     # A finished run without its digest would look broken to another clone, which would remove it
     client.set_tag(run, DIGEST, record.digest)
     client.set_terminated(run)
@@ -410,7 +417,13 @@ def main(arguments=()):
     stamp.main()
     where = store()
     commit = os.environ.get("DVC_EXP_BASELINE_REV") or origin.commit()
-    _show(where, os.environ.get("DVC_EXP_NAME", ""), commit)
+    try:
+        _show(where, os.environ.get("DVC_EXP_NAME", ""), commit)
+    except Unusable as error:
+        if "DVC_STAGE" not in os.environ:
+            raise
+        # Nothing depends on it: the pipeline is done, and an experiment that failed here would be lost
+        print(f"earshift: {error}", file=sys.stderr)
     if everything:
         _show_all(where)
 

@@ -1,17 +1,21 @@
-"""Stage ``performance``: ``python -m stages.train.performance ENCODER PERTURBATION``.
+"""Stage ``performance``: ``python -m stages.train.performance ENCODER``.
 
-How well the networks that were trained here do their tasks on test clips, as these are and at every value of a
-perturbation. What a task's number is, says the module that trains it.
+How well the networks that were trained here do their tasks on test clips, as these are and at every value of every
+perturbation of the run. What a task's number is, says the module that trains it. Numbers whose fingerprint still holds
+are kept, those of perturbations that left the run are removed.
 """
 
 import argparse
 import importlib
+import shutil
+from pathlib import Path
 
 import numpy as np
 
-from stages import paths, store
+from stages import mel, paths, store
 from stages.errors import UserError, command
 from stages.params import load
+from stages.provenance import file_sha256, fingerprint
 from stages.train.run import RECORD
 
 _COLUMNS = ["task", "metric", "value", "strength", "number", "low", "high", "clips"]
@@ -21,15 +25,55 @@ _COLUMNS = ["task", "metric", "value", "strength", "number", "low", "high", "cli
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("encoder")
-    parser.add_argument("perturbation")
-    arguments = parser.parse_args()
-    params = load()
-    for kind, name in (("encoders", arguments.encoder), ("perturbations", arguments.perturbation)):
-        if name not in getattr(params, kind):
-            raise UserError(f"unknown {name!r}; params.yaml configures {', '.join(getattr(params, kind))}")
-    result, rows = measured(params, arguments.encoder, arguments.perturbation)
-    _write_rows(paths.plots("performance", arguments.encoder, arguments.perturbation) / "curves.csv", rows)
-    store.write_json(paths.metrics("performance", arguments.encoder, arguments.perturbation), result)
+    encoder, params = parser.parse_args().encoder, load()
+    if encoder not in params.encoders:
+        raise UserError(f"unknown encoder {encoder!r}; params.yaml configures {', '.join(params.encoders)}")
+    reused = 0
+    for perturbation in params.run.perturbations:
+        numbers, curves = (kind("performance", encoder, perturbation) for kind in (paths.metrics, paths.plots))
+        key = _fingerprint(params, encoder, perturbation)
+        if _whole(numbers, curves / "curves.csv", key):
+            reused += 1
+            continue
+        result, rows = measured(params, encoder, perturbation)
+        _write_rows(curves / "curves.csv", rows)
+        store.write_json(numbers, {**result, "fingerprint": key, "curves": file_sha256(curves / "curves.csv")})
+    _tidy(params, encoder)
+    print(f"performance {encoder}: computed {len(params.run.perturbations) - reused} perturbations, reused {reused}")
+
+
+def _fingerprint(params, encoder, perturbation):
+    from stages.perturb.recipe import written
+
+    return fingerprint(
+        networks=_record(encoder)["tasks"],
+        lessons=store.read_json(paths.lessons(encoder)),
+        audio=[audio for _, audio in written(perturbation)],
+        fidelity=params.fidelity,
+        code=[file_sha256(path) for path in (mel.__file__, *sorted(Path(__file__).parent.rglob("*.py")))],
+    )
+
+
+def _whole(numbers, curves, key):
+    document = store.read_json(numbers) or {}
+    return document.get("fingerprint") == key and curves.is_file() and document["curves"] == file_sha256(curves)
+
+
+def _tidy(params, encoder):
+    """Remove perturbations that left the run."""
+    for path in paths.metrics("performance", encoder, "*").parent.glob("*.json"):
+        if path.stem not in params.run.perturbations:
+            path.unlink()
+    for folder in paths.plots("performance", encoder, "*").parent.iterdir():
+        if folder.name not in params.run.perturbations:
+            shutil.rmtree(folder)
+
+
+def _record(encoder):
+    record = store.read_json(paths.model(encoder) / RECORD)
+    if record is None:
+        raise UserError(f"{paths.model(encoder) / RECORD} is missing; `dvc repro train@{encoder}` writes it")
+    return record
 
 
 def measured(params, name, perturbation):
@@ -49,9 +93,7 @@ def measured(params, name, perturbation):
     """
     from stages.perturb.recipe import written
 
-    record = store.read_json(paths.model(name) / RECORD)
-    if record is None:
-        raise UserError(f"{paths.model(name) / RECORD} is missing; `dvc repro train@{name}` writes it")
+    record = _record(name)
     recipes = written(perturbation)
     kind = params.perturbations[perturbation]
     result = {

@@ -108,7 +108,7 @@ def broken(name):
         ("no growth", r"gain/1\.h5 .* growth None"),
         ("a copy", r"gain/3\.h5 .* value 2 "),
         ("a stranger", r"holds a file whose name is not a value .*notes"),
-        ("not HDF5", r"gain/2\.h5 cannot be read"),
+        ("not HDF5", r"gain/2\.h5 is damaged"),
         ("NaN", r"gain/2\.h5 holds NaN or infinite numbers for 2 valid clips, the first is clip1; the encoder must"),
         ("no training clips", r"no clip of the training set is valid for mfcc under gain: of 3 clips"),
     ],

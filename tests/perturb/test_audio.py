@@ -17,7 +17,7 @@ def versions(tiny_corpus, edited):
         params = edited({"perturbations.gain.grid": [-20, 5], "compute.workers": 1, **changes})
         if perturbation != ORIGINAL:
             perturb(params, perturbation)
-        return with_audio(audio_versions(params, perturbation, tiny_corpus), params), tiny_corpus
+        return list(with_audio(audio_versions(params, perturbation, tiny_corpus), params)), tiny_corpus
 
     return make
 

@@ -12,7 +12,7 @@ CONFIG = """[core]
     analytics = false
 [cache]
     # a comment that stays
-    type = hardlink,copy
+    type = reflink,copy
 """
 
 

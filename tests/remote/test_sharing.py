@@ -2,7 +2,12 @@
 
 import functools
 import http.server
+import json
+import os
 import shutil
+import socket
+import socketserver
+import struct
 import subprocess
 import sys
 import threading
@@ -244,6 +249,115 @@ def test_a_web_server_is_read(here, web, capsys):
     sharing.push()
     set_remote(web)
     assert "it answers, and is only read" in capsys.readouterr().out
+    forget()
+    sharing.pull()
+    assert files() == EVERYTHING
+
+
+# Pushes to a small file system of its own, in a namespace that ends with the process, and to the same with more space
+FULL = """
+import json, shutil, subprocess, sys
+from pathlib import Path
+from stages.errors import UserError
+from stages.remote import sharing
+
+def mount(options):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", sys.argv[1]], check=True)
+
+mount("size=64k")
+try:
+    Path(sys.argv[1], "filler").write_bytes(bytes(32768))
+    sharing.push()
+except UserError as error:
+    told = str(error)
+from stages.hashes import digest
+there = [p for p in Path(sys.argv[1]).rglob("files/md5/*/*") if not p.name.endswith(".tmp")]
+half = [str(p) for p in there if digest(p, "md5") != p.parent.name + p.name.removesuffix(".dir")]
+subprocess.run(["mount", "-o", "remount,size=50m", sys.argv[1]], check=True)
+sharing.push()
+for folder in ("data", "plots", ".dvc/cache"):
+    shutil.rmtree(folder)
+sharing.pull()
+print(json.dumps([told, half]))
+"""
+
+
+def test_a_remote_whose_disk_is_full(here, tmp_path):
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    store = tmp_path / "store"
+    store.mkdir(exist_ok=True)
+    attempt = [*unshare, "mount", "-t", "tmpfs", "tmpfs", str(store)]
+    if shutil.which("unshare") is None or subprocess.run(attempt, capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here: this user has no namespaces of its own")
+    command = [*unshare, sys.executable, "-c", FULL, str(store)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert run.returncode == 0, run.stderr
+    told, half = json.loads(run.stdout.splitlines()[-1])
+    assert "its disk is full; free some space there" in told and "the same command goes on from there" in told
+    assert "\n" not in told and half == []
+    assert files() == EVERYTHING
+
+
+class Dropping(socketserver.ThreadingTCPServer):
+    """Passes connections on to another server; with `left` uploads to go, resets them at the next one."""
+
+    daemon_threads = True
+    left = 10**6
+
+    def __init__(self, behind):
+        self.behind = behind
+        super().__init__(("127.0.0.1", 0), _Passing)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Passing(socketserver.BaseRequestHandler):
+    def handle(self):
+        with socket.create_connection(self.server.behind) as behind:
+            threading.Thread(target=_pump, args=(behind, self.request), daemon=True).start()
+            while content := self.request.recv(1 << 16):
+                self.server.left -= content.startswith(b"PUT ")
+                if self.server.left < 0:
+                    self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return
+                behind.sendall(content)
+
+
+def _pump(source, target):
+    try:
+        while content := source.recv(1 << 16):
+            target.sendall(content)
+    except OSError:  # the connection was reset, on purpose
+        return
+
+
+@pytest.fixture
+def dropping(monkeypatch):
+    """A server that speaks S3, with a bucket, behind one that drops connections."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    for name, value in (("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "secret"), ("DEFAULT_REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    behind = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    behind.start()
+    boto3.client("s3", endpoint_url="http://{}:{}".format(*behind.get_host_and_port())).create_bucket(Bucket="team")
+    with Dropping(behind.get_host_and_port()) as server:
+        yield server
+        server.shutdown()
+    behind.stop()
+
+
+def test_a_server_that_drops_the_connection(here, dropping):
+    set_remote("s3://team/earshift", endpoint=f"http://127.0.0.1:{dropping.server_address[1]}")
+    dropping.left = 4
+    with pytest.raises(UserError) as caught:
+        sharing.push()
+    assert "the connection broke" in str(caught.value) and "\n" not in str(caught.value)
+    assert str(caught.value).endswith("the same command goes on from there")
+    dropping.left = 10**6
+    sharing.push()
     forget()
     sharing.pull()
     assert files() == EVERYTHING

@@ -5,6 +5,7 @@ import json
 import pytest
 from results_on_disk import GRIDS, dump, write_lock, write_pair, write_params
 
+from stages import paths, profile
 from stages.errors import UserError
 from stages.report import records, results
 
@@ -209,3 +210,31 @@ def test_the_digest_follows_what_is_shown(world):
     assert {pair for pair in after if after[pair] != before[pair]} == {("mfcc", "gain")}
     (world / "plots/figures/headline.png").write_text("drawn again")
     assert made()[0].digest != before["", ""]
+
+
+def write_profile(stage, *, exit_="ok", params=None, **content):
+    dump(paths.profile(stage), {"stage": stage, "exit": exit_, "counted": {}, **content,
+                                "params": params or profile.params_sha256()})  # fmt: skip
+
+
+def test_what_the_stages_took_is_beside_the_results(world):
+    before = [record.digest for record in made()]
+    clips = {"clips": {"computed": 7, "reused": 3, "seconds": 2.0, "per_second": 3.5}}
+    write_profile("embed@mfcc-gain", seconds=2.5, peak_mib=128.0, counted=clips, workers=2)
+    write_profile("corpus", seconds=1.5, peak_mib=64.0)
+    after = made()
+    assert [record.digest for record in after] == before
+    assert dict((name, value) for name, value, _ in after[1].taken) == {
+        "profile/embed_seconds": 2.5, "profile/embed_peak_mib": 128, "profile/embed_clips_computed": 7,
+        "profile/embed_clips_reused": 3, "profile/embed_clips_per_second": 3.5,
+    }  # fmt: skip
+    assert list(after[0].profiles) == ["corpus"] and after[0].taken[0] == ("profile/corpus_seconds", 1.5, 0)
+    assert not after[2].profiles and not after[2].taken
+
+
+def test_what_other_runs_took_is_left_out(world):
+    write_profile("embed@mfcc-gain", exit_="failed", seconds=2.5)
+    write_profile("embed@mfcc-reverb", params="of another params.yaml", seconds=2.5)
+    write_profile("embed@yamnet-gain", seconds=2.5)  # which is not in dvc.lock
+    write_profile("track", seconds=2.5)
+    assert not any(record.profiles for record in made())

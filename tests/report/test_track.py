@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from results_on_disk import dump, write_pair, write_params
 
+from stages import paths, profile
 from stages.errors import UserError
 from stages.report import experiments, records, track
 
@@ -202,6 +203,20 @@ def test_one_that_ended_without_its_digest_is_repaired(ready, capsys):
     assert len(runs(ready)) == 5 and victim.info.run_id not in {r.info.run_id for r in runs(ready)}
 
 
+def test_what_stages_took_is_logged_once(ready):
+    content = {"stage": "embed@mfcc-gain", "exit": "ok", "seconds": 2.5, "counted": {}}
+    dump(paths.profile("embed@mfcc-gain"), {**content, "params": profile.params_sha256()})
+    track.main()
+    (run,) = runs(ready, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
+    assert run.data.metrics["profile/embed_seconds"] == 2.5
+    (artifact,) = ready.glob(f"mlartifacts/**/{run.info.run_id}/artifacts/profiles.json")
+    assert json.loads(artifact.read_text())["embed@mfcc-gain"]["seconds"] == 2.5
+    before = state(ready)
+    dump(paths.profile("embed@mfcc-gain"), {**content, "seconds": 5.0, "params": profile.params_sha256()})
+    track.main()  # the same results in another time are the same run
+    assert state(ready) == before
+
+
 def test_a_changed_number_replaces_its_child_alone(ready, capsys):
     track.main()
     before = {r.info.run_name: r.info.run_id for r in runs(ready)}
@@ -288,6 +303,48 @@ def test_a_server_that_does_not_answer(world, monkeypatch):
     assert "safe in metrics/" in message and "`python -m stages.report.track`" in message
     assert "secret" not in message and "\n" not in message
     assert not (world / "mlflow.db").exists()
+
+
+def test_a_server_that_is_silent(ready, monkeypatch, capfd):
+    """It takes connections and never answers. As a stage, this ends soon and well, and catches up later."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with pytest.raises(SystemExit, match="cannot be used .*catch up with `python -m stages.report.track`"):
+            track.main()
+        monkeypatch.setenv("DVC_STAGE", "track")
+        start = time.monotonic()
+        track.main()
+        assert time.monotonic() - start < 20
+    told = capfd.readouterr().err
+    assert told.startswith("earshift: MLflow at http://127.0.0.1:") and "catch up with" in told
+    assert told.count("\n") == 1
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    track.main()
+    assert len(runs(ready)) == 5
+
+
+def test_how_long_a_silent_server_is_waited_for():
+    """MLflow asks again after this long, so many times."""
+    seconds, retries = (int(track._ENVIRONMENT[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES"))
+    assert seconds * (1 + retries) <= 30
+
+
+def test_dvc_goes_on_without_a_server(ready):
+    """All that was made stays, and `dvc repro` ends well: an experiment that failed in its last stage would be lost."""
+    Path("dvc.yaml").write_text("stages:\n  track:\n    cmd: python -m stages.report.track\n    always_changed: true\n")
+    Path(".dvc").mkdir(exist_ok=True)
+    Path(".dvc/config").write_text("[core]\n    analytics = false\n    no_scm = true\n")
+    environment = {
+        **os.environ, "PYTHONPATH": str(REPOSITORY), "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    run = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0 and "MLflow at http://127.0.0.1:9 cannot be used" in run.stderr, run.stderr
+    track.main()
+    assert len(runs(ready)) == 5
 
 
 def test_a_database_that_was_left_half_made(world):

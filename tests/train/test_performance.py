@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -92,11 +93,20 @@ def performance_recipes(name):
     return written(name)
 
 
-def test_files_of_the_stage(trained, monkeypatch):
+def test_files_of_the_stage(trained, monkeypatch, capsys):
     monkeypatch.setattr(performance, "load", lambda: trained)
     for encoder in trained.run.encoders:
-        monkeypatch.setattr("sys.argv", ["performance", encoder, "gain"])
+        monkeypatch.setattr("sys.argv", ["performance", encoder])
         performance.main()
+    capsys.readouterr()
+    performance.main()
+    assert "computed 0 perturbations, reused 2" in capsys.readouterr().out
+    (paths.plots("performance", "vgg_separation", "gain") / "curves.csv").write_text("")
+    fewer = replace(trained, run=replace(trained.run, perturbations=("gain",)))
+    monkeypatch.setattr(performance, "load", lambda: fewer)
+    performance.main()
+    assert "computed 1 perturbations, reused 0" in capsys.readouterr().out
+    assert not paths.metrics("performance", "vgg_separation", "pitch").exists()
     content = store.read_json(paths.metrics("performance", "vgg_separation", "gain"))
     assert content["values"] == ["-20", "0"] and set(content["tasks"]) == {"separation"}
     curves = pd.read_csv(paths.plots("performance", "vgg_separation", "gain") / "curves.csv")
@@ -105,11 +115,12 @@ def test_files_of_the_stage(trained, monkeypatch):
 
 
 def test_an_encoder_without_networks_has_an_empty_table(tones, monkeypatch):
-    params = tones(CHANGES | {"encoders.mfcc.heads": {"tasks": [], "channels": 1, "trial": 0}})
+    nothing = {"encoders.mfcc.heads": {"tasks": [], "channels": 1, "trial": 0}, "run.perturbations": ["gain"]}
+    params = tones(CHANGES | nothing)
     run.train(params, "mfcc")
     perturb(params, "gain")
     monkeypatch.setattr(performance, "load", lambda: params)
-    monkeypatch.setattr("sys.argv", ["performance", "mfcc", "gain"])
+    monkeypatch.setattr("sys.argv", ["performance", "mfcc"])
     performance.main()
     assert store.read_json(paths.metrics("performance", "mfcc", "gain"))["tasks"] == {}
     assert len(pd.read_csv(paths.plots("performance", "mfcc", "gain") / "curves.csv")) == 0

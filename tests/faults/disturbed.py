@@ -1,0 +1,130 @@
+"""A small pipeline to disturb: seven clips, three values, an encoder that takes no time, and real stage processes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from stages import paths
+from stages.analyse.distances import distances
+from stages.encode.embed import embed
+from stages.perturb.run import perturb
+
+REPOSITORY = Path(__file__).parents[2]
+SETTINGS = {
+    "run.encoders": ["toy"],
+    "run.perturbations": ["gain"],
+    "perturbations.gain.grid": [-20, -10, 5],
+    "distances.measures": ["simple"],
+    "distances.subsequence": 30,
+    "perturb.keep_audio": True,
+    "compute.device": "cpu",
+    "compute.workers": 1,
+    "compute.chunk": 2,
+}
+TOY = """
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.encode.base import Encoder
+from stages.params import number
+
+
+@dataclass(frozen=True)
+class Toy(Encoder):
+    delay: float = number(0, 10)
+
+    sample_rate = 8000
+    window = 0.9
+    dim = 3
+    packages = ("numpy",)
+
+    def load(self, folder, device):
+        def network(waveforms):
+            time.sleep(self.delay)
+            return np.stack([waveforms.mean(1), waveforms.std(1), np.abs(waveforms).max(1)], axis=1)
+
+        return network
+"""
+
+
+def toy(delay):
+    """The toy encoder's section of params.yaml; it takes `delay` seconds for a batch."""
+    return {"encoders.toy": {"class": "toys:Toy", "delay": delay}}
+
+
+class Bench:
+    """The pipeline in the current folder; params as params.yaml says."""
+
+    def __init__(self, params):
+        self.params = params
+
+    def perturb(self):
+        perturb(self.params, "gain")
+
+    def embed(self):
+        embed(self.params, "toy", "gain")
+
+    def distances(self):
+        distances(self.params, "gain")
+
+    def run(self):
+        """Everything, and what it wrote."""
+        self.perturb()
+        self.embed()
+        self.distances()
+        return outputs()
+
+
+def outputs(folder="."):
+    """Bytes of all files under data/, temporary ones included; how long stages took is no output."""
+    files = [p for p in Path(folder, "data").rglob("*") if p.is_file() and "profiles" not in p.parts]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def environment(folder):
+    """In which a stage finds this repository's sources, the folder's encoder, and the same Python."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(Path(folder).resolve())]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+
+
+def start(module, *arguments, folder="."):
+    """``python -m MODULE ...`` as a process of its own, the leader of a new group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], cwd=folder, env=environment(folder), text=True,
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def ended(process, how=signal.SIGKILL):
+    """End a process, and what it said."""
+    process.send_signal(how)
+    return process.communicate(timeout=60)
+
+
+def written(folder):
+    """Whole files of a folder by name, with the time at which they were written."""
+    return {p.name: p.stat().st_mtime_ns for p in Path(folder).glob("[!.]*")}
+
+
+def target(value):
+    """Embeddings at one value."""
+    return paths.embeddings("toy", "gain") / f"{value}.h5"
+
+
+def flipped(path, where):
+    """Change one bit of a file, at a part of its length."""
+    content = bytearray(path.read_bytes())
+    content[int(where * (len(content) - 1))] ^= 4
+    path.write_bytes(content)
+
+
+def cut(path, where):
+    """Cut a file short, to a part of its length."""
+    path.write_bytes(path.read_bytes()[: int(where * path.stat().st_size)])

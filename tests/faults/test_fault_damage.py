@@ -1,0 +1,143 @@
+"""A file that was damaged is noticed, named, and made again alone, with the same bytes."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from disturbed import cut, flipped, outputs, start, target
+
+from stages import paths, store
+from stages.corpus.build import build
+from stages.encode import weights
+from stages.encode.embed import embed
+from stages.errors import UserError
+
+
+def kept(value):
+    (path,) = (paths.AUDIO / "gain").glob(f"{value}-*.h5")
+    return path
+
+
+@pytest.mark.parametrize("damage", [flipped, cut])
+def test_each_stage_makes_what_is_damaged_again_and_nothing_else(bench, capsys, damage):
+    pipeline = bench()
+    undisturbed = pipeline.run()
+    files = {
+        "perturb gain": [paths.perturbed("gain") / "-10.json", kept("-10")],
+        "embed toy gain": [target("-10")],
+        "distances gain": [paths.distances("gain", "-10")],
+    }
+    for label, damaged in files.items():
+        for path in damaged:
+            for where in (0, 0.3, 0.97):
+                before = {p: p.stat().st_mtime_ns for p in path.parent.glob("[!.]*.h5") if p != path}
+                damage(path, where)
+                capsys.readouterr()
+                assert pipeline.run() == undisturbed, (path, where)
+                told = capsys.readouterr().out
+                assert f"{label}: computed 1 of 3 values (-10;" in told, (path, where)
+                assert f"{path} is damaged, its checksum does not hold; it is made again" in told
+                assert told.count("computed 0 of 3 values, reused 3") == 2
+                assert all(p.stat().st_mtime_ns == stamp for p, stamp in before.items())
+
+
+def test_an_analysis_names_what_is_damaged(bench):
+    bench().run()
+    flipped(target("-10"), 0.5)
+    with pytest.raises(UserError, match=r"gain/-10.h5 is damaged, its checksum .*; delete it and run `dvc repro`"):
+        store.read_embeddings(target("-10"))
+    flipped(paths.distances("gain", "5"), 0.5)
+    with pytest.raises(UserError, match=r"gain/5.h5 is damaged, its checksum .*; delete it and run `dvc repro`"):
+        store.read_distances(paths.distances("gain", "5"))
+
+
+@pytest.mark.parametrize("damage", [flipped, cut])
+def test_kept_audio_that_is_damaged_is_made_again_where_it_is_needed(bench, capsys, damage):
+    pipeline = bench()
+    undisturbed = pipeline.run()
+    target("-10").unlink()
+    others = {p: p.stat().st_mtime_ns for p in (paths.AUDIO / "gain").glob("*.h5") if p != kept("-10")}
+    damage(kept("-10"), 0.4)
+    capsys.readouterr()
+    pipeline.embed()
+    assert f"{kept('-10')} is damaged, its checksum does not hold; it is made again" in capsys.readouterr().out
+    assert outputs() == undisturbed
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in others.items())
+
+
+@pytest.fixture
+def of_files(bench, tmp_path, rng):
+    """The pipeline on three audio files, so that its corpus can be packed again."""
+    (tmp_path / "audio").mkdir()
+    for i in range(3):
+        soundfile.write(tmp_path / f"audio/{i}.wav", rng.uniform(-0.5, 0.5, (16000, 1 + i % 2)), 8000)
+    return bench({"corpus.name": "folder", "corpus.folder.path": str(tmp_path / "audio"), "perturb.keep_audio": False})
+
+
+@pytest.mark.parametrize("damage", [flipped, cut])
+def test_packed_audio_of_the_corpus(of_files, capsys, damage):
+    shutil.rmtree("data")
+    build(of_files.params)
+    undisturbed = of_files.run()
+    audio = store.corpus_audio()
+    for where in (0, 0.1, 0.5, 0.99):
+        shutil.rmtree("data/embeddings")
+        damage(audio, where)
+        capsys.readouterr()
+        of_files.embed()
+        assert f"corpus: {audio} is damaged and is packed again" in capsys.readouterr().out
+        assert outputs() == undisturbed
+
+
+def test_audio_that_goes_bad_while_it_is_read(of_files):
+    """Not even the time of the file changes, as where a disk loses a bit; the next process makes it again."""
+    shutil.rmtree("data")
+    build(of_files.params)
+    undisturbed = of_files.run()
+    audio, stat = store.corpus_audio(), store.corpus_audio().stat()
+    flipped(audio, 0.5)
+    os.utime(audio, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    shutil.rmtree("data/embeddings")
+    with pytest.raises(UserError, match="data/audio/corpus/.*h5 is damaged"):
+        of_files.embed()  # in this process it was checked before
+    process = start("stages.encode.embed", "toy", "gain")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "is damaged and is packed again" in out, err
+    assert outputs() == undisturbed
+
+
+class Published:
+    """Weights that are at hand."""
+
+    licence = source = "none"
+
+    def arrays(self):
+        return {"a": np.arange(1000, dtype=np.float32)}, {"official": True, "files": {}}
+
+
+def test_weights(tmp_path):
+    weights.write_weights(tmp_path / "toy", "toy", Published())
+    arrays, record = tmp_path / "toy/weights.npz", tmp_path / "toy/weights.json"
+    whole = arrays.read_bytes(), record.read_bytes()
+    for damage in (flipped, cut):
+        for where in (0, 0.5, 0.99):
+            damage(arrays, where)
+            weights.ensure_weights(tmp_path / "toy", "toy", Published())
+            assert arrays.read_bytes() == whole[0]
+            stamp = arrays.stat().st_mtime_ns
+            damage(arrays, where)
+            os.utime(arrays, ns=(stamp, stamp))
+            with pytest.raises(UserError, match=r"npz has sha256 .*; run `python -m stages.encode.weights toy`"):
+                weights.open_weights(tmp_path / "toy")
+            weights.write_weights(tmp_path / "toy", "toy", Published())  # which that command does
+            assert (arrays.read_bytes(), record.read_bytes()) == whole
+
+
+def test_recipes_that_are_damaged_are_named(bench):
+    pipeline = bench()
+    pipeline.perturb()
+    flipped(paths.perturbed("gain") / "-20.json", 0.5)
+    with pytest.raises(UserError, match=r"gain/-20.json is damaged; run `dvc repro perturb@gain`"):
+        embed(pipeline.params, "toy", "gain")

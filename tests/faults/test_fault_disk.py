@@ -1,0 +1,107 @@
+"""A disk that is full or read-only while a stage writes: one message, no half file, and the next run makes up for it.
+
+On real file systems of their own, mounted in a namespace that ends with the process: nothing is left behind.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from disturbed import environment
+
+from stages import paths
+
+NAMESPACE = ["unshare", "--mount"] if os.name != "nt" and os.geteuid() == 0 else ["unshare", "-rm"]
+
+# Runs a stage on a small disk, then on a larger one, and prints both endings, what lay there between, and the files
+SCRIPT = """
+import hashlib, importlib, io, contextlib, json, subprocess, sys
+from pathlib import Path
+
+module, arguments, folder, first, then = json.loads(sys.argv[1])
+main = importlib.import_module(module).main
+
+def mount(*options):
+    subprocess.run(["mount", *options, "tmpfs", folder], check=True)
+
+def files():
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in Path(folder).rglob("*") if p.is_file()}
+
+def ending():
+    sys.argv = [module, *arguments]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            main()
+    except SystemExit as stopped:
+        return stopped.code
+    return None
+
+mount("-t", "tmpfs", "-o", first)
+told, between = ending(), files()
+mount("-o", f"remount,{then}")
+print(json.dumps([told, between, ending(), files()]))
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _mounts(tmp_path_factory):
+    place = tmp_path_factory.mktemp("mount")
+    attempt = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", str(place)]
+    if shutil.which("unshare") is None or subprocess.run(attempt, capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here: this user has no namespaces of its own")
+
+
+def on_a_disk(folder, first, then, module, *arguments):
+    """How a stage ended on the first disk, what lay there, how it ended on the other, and what lies there then."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    about = json.dumps([module, arguments, str(folder), first, then])
+    command = [*NAMESPACE, sys.executable, "-c", SCRIPT, about]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment("."), timeout=120)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.fixture
+def undisturbed(bench):
+    """The files of a folder by name, as hashes; the folder is empty then."""
+    bench().run()
+
+    def taken(folder):
+        found = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+        shutil.rmtree(folder)
+        return found
+
+    return taken
+
+
+STAGES = {
+    "embeddings": (paths.embeddings("toy", "gain"), "stages.encode.embed", "toy", "gain"),
+    "audio": (paths.AUDIO / "gain", "stages.perturb.run", "gain"),
+}
+
+
+@pytest.mark.parametrize("what", STAGES)
+def test_a_full_disk(undisturbed, what):
+    folder, *stage = STAGES[what]
+    size = sum(path.stat().st_size for path in folder.iterdir()) - 4096
+    expected = undisturbed(folder)
+    told, between, ending, files = on_a_disk(folder, f"size={size}", "size=50m", *stage)
+    assert told.startswith(f"earshift: cannot write {folder}/") and "the disk is full, free some space" in told
+    assert "\n" not in told
+    assert between.items() < expected.items(), "whole files or none"
+    assert ending is None and files == expected
+
+
+@pytest.mark.parametrize("what", STAGES)
+def test_an_output_that_is_read_only(undisturbed, what):
+    folder, *stage = STAGES[what]
+    expected = undisturbed(folder)
+    told, between, ending, files = on_a_disk(folder, "ro,size=50m", "rw,size=50m", *stage)
+    assert told.startswith("earshift: ") and str(folder) in told and "the file system is read-only" in told
+    assert "\n" not in told and between == {}
+    assert ending is None and files == expected

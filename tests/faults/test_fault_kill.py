@@ -1,0 +1,124 @@
+"""A stage, or a worker of its pool, that is killed, interrupted or asleep: the next run ends as if it were not."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from disturbed import ended, outputs, start, target, written
+
+from stages import paths
+from stages.corpus.build import build
+from stages.progress import Progress
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+MANY = [round(-40 + 0.5 * i, 1) for i in range(60)]
+MIDI = {"corpus.general_midi.pieces": 4, "corpus.general_midi.excerpts": 1, "corpus.general_midi.clip_seconds": 0.5}
+
+
+def test_kill_distances(bench, wait):
+    pipeline = bench({"perturbations.gain.grid": MANY, "perturb.keep_audio": False})
+    pipeline.perturb()
+    pipeline.distances()
+    undisturbed = outputs()
+    folder = paths.distances("gain", 0).parent
+    shutil.rmtree(folder)
+    process = start("stages.analyse.distances", "gain")
+    wait(lambda: len(list(folder.glob("[!.]*.h5"))) > 2)
+    ended(process)
+    finished = written(folder)
+    assert 2 < len(finished) < len(MANY)
+    pipeline.distances()
+    assert outputs() == undisturbed
+    assert finished.items() <= written(folder).items(), "what was finished is kept"
+
+
+def test_kill_corpus(bench, wait):
+    pipeline = bench(MIDI)
+    shutil.rmtree("data")
+    build(pipeline.params)
+    undisturbed = outputs()
+    shutil.rmtree("data")
+    process = start("stages.corpus.build")
+    wait(lambda: any(p.stat().st_size > 100_000 for p in Path("data/audio/corpus").glob(".*.tmp")))
+    ended(process)
+    left = outputs()
+    assert left and not paths.CLIPS.exists()
+    build(pipeline.params)
+    assert outputs() == undisturbed, "no leftovers"
+
+
+@pytest.fixture
+def slow(bench):
+    """An encoder that takes its time, two workers, and what the stage writes undisturbed."""
+    pipeline = bench({"compute.workers": 2, "perturb.keep_audio": False}, delay=0.15)
+    pipeline.perturb()
+    pipeline.embed()
+    undisturbed = outputs()
+    shutil.rmtree("data/embeddings")
+    return pipeline, undisturbed
+
+
+def test_kill_a_worker(slow, pool, wait):
+    pipeline, undisturbed = slow
+    process = start("stages.encode.embed", "toy", "gain")
+    wait(target("-20").exists)
+    finished = written(target("-20").parent)
+    pool(process)[0].kill()
+    out, err = process.communicate(timeout=60)
+    if process.returncode:
+        assert err.startswith("earshift: ") and err.count("\n") == 1
+        assert "a worker process died" in err and "finished values stay" in err
+    pipeline.embed()
+    assert outputs() == undisturbed
+    assert finished.items() <= written(target("-20").parent).items()
+
+
+def test_interrupt_a_stage(slow, wait):
+    """Ctrl-C reaches the whole group: the stage and its workers."""
+    pipeline, undisturbed = slow
+    process = start("stages.encode.embed", "toy", "gain")
+    wait(target("-20").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err == "earshift: interrupted; what is finished stays, and the next run goes on from there\n"
+    finished = written(target("-20").parent)
+    assert 0 < len(finished) < 3
+    pipeline.embed()
+    assert outputs() == undisturbed and finished.items() <= written(target("-20").parent).items()
+
+
+def test_a_laptop_that_sleeps(slow, wait):
+    """Stage and workers stop in the middle and go on, in this order, seconds later."""
+    pipeline, undisturbed = slow
+    process = start("stages.encode.embed", "toy", "gain")
+    wait(target("-20").exists)
+    os.killpg(process.pid, signal.SIGSTOP)
+    stopped = outputs()
+    time.sleep(2)
+    assert process.poll() is None and outputs() == stopped
+    os.killpg(process.pid, signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert outputs() == undisturbed
+
+
+def test_a_clock_that_jumps(bench, monkeypatch):
+    """Back by hours at every look, and files from the future and from before the invention of hard disks."""
+    undisturbed = bench().run()
+    for path in (target("-10"), paths.distances("gain", "5"), paths.perturbed("gain") / "5.json"):
+        path.unlink()
+    for i, path in enumerate(p for p in Path("data").rglob("*") if p.is_file()):
+        os.utime(path, (4e9, 4e9) if i % 2 else (0, 0))
+    now = [2e9]
+
+    def jumping():
+        now[0] -= 5000
+        return now[0]
+
+    monkeypatch.setattr(time, "time", jumping)
+    assert bench().run() == undisturbed
+    assert Progress("x", 1).rate >= 0
