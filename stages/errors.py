@@ -16,8 +16,23 @@ _WRITE_FAILURES = {
 }
 
 
+_LONGEST = 2000  # characters of a message: a value in it may be as long as a stranger's file
+
+
 class UserError(Exception):
-    """A mistake that its message explains: the value, the bounds or the file, and the fix."""
+    """A mistake that its message explains: the value, the bounds or the file, and the fix.
+
+    Messages quote files of other people. So characters that a terminal would obey are written as escapes, and what is
+    too long is cut in the middle.
+    """
+
+    def __str__(self):
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST - 500]} [...] {text[-490:]}"
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def write_failure(error):

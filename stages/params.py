@@ -10,12 +10,17 @@ in the same way. Every error names the key, the value and the bounds.
 import dataclasses
 import difflib
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from stages import paths, scan
 from stages.errors import UserError
+
+LARGEST = 1 << 20  # bytes of params.yaml or a preset
+MOST = 100_000  # keys and values in it, those behind an alias counted wherever it stands
+DEEPEST = 20  # levels
 
 # ---------------------------------------------------------------------------------------------------------- the rules
 
@@ -30,7 +35,7 @@ def number(low, high, *, nullable=False):
     def check(key, value):
         if value is None and nullable:
             return None
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not good or not low <= value <= high:
             raise UserError(f"{key} is {value!r}; it must be a number from {low:g} to {high:g}{_or_null(nullable)}")
         return float(value)
@@ -83,7 +88,7 @@ def text(*, nullable=False):
     def check(key, value):
         if value is None and nullable:
             return None
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not value.strip() or "\0" in value:
             raise UserError(f"{key} is {value!r}; it must be a text{_or_null(nullable)}")
         return value
 
@@ -139,7 +144,7 @@ def grid(low, high, *, whole=False):
         if not isinstance(value, list) or len(value) < 2:
             raise UserError(f"{key} is {value!r}; it must be a list of at least two values")
         for v in value:
-            good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+            good = isinstance(v, (int, float)) and not isinstance(v, bool)
             if not good or not low <= v <= high or (whole and v != int(v)):
                 kind = "whole numbers" if whole else "numbers"
                 raise UserError(f"{key} holds {v!r}; its values must be {kind} from {low:g} to {high:g}")
@@ -498,20 +503,56 @@ def load(path=paths.PARAMS):
 
 
 def read(path=paths.PARAMS):
-    """params.yaml as plain dictionaries and lists, unchecked."""
+    """params.yaml as plain dictionaries and lists, unchecked.
+
+    Raises
+    ------
+    UserError
+        If it is missing, no YAML, larger than 1 MiB, or stands for more than 100,000 keys and values or 20 levels.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
+        if os.path.getsize(path) > LARGEST:
+            raise UserError(f"{path} is larger than {LARGEST >> 20} MiB; `git checkout {path}` brings it back")
         with open(path, encoding="utf-8") as file:
-            document = YAML(typ="safe").load(file)
+            text = file.read()
+        yaml = YAML(typ="safe")
+        if "*" in text and _expanded(yaml.compose(text), {}) > MOST:
+            raise UserError(f"{path} stands for more than {MOST} keys and values behind its aliases (*); use fewer")
+        document = yaml.load(text)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run from the repository root, or `git checkout {path}`") from error
-    except YAMLError as error:
+    except (YAMLError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        # the latter as its reader raises them: over days of no calendar, numbers of no digits, levels without end
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise UserError(f"{path} must hold sections of keys and values")
+    _check_plain(document, path, DEEPEST)
     return document
+
+
+def _expanded(node, known):
+    """How many keys and values a node of YAML stands for once every alias is written out."""
+    if node is None or isinstance(node.value, str):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf  # what it stands for if it is met again within itself
+        parts = (part for item in node.value for part in (item if isinstance(item, tuple) else (item,)))
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(node)]
+
+
+def _check_plain(value, path, levels):
+    """Refuse what no option can be and what could not even be named: deep nests, numbers of thousands of digits."""
+    if levels == 0:
+        raise UserError(f"{path} is nested more than {DEEPEST} levels deep; `git checkout {path}` brings it back")
+    if isinstance(value, int) and value.bit_length() > 1024:
+        raise UserError(f"{path} holds a whole number of more than 300 digits; give one that an option can have")
+    if isinstance(value, (dict, list, tuple, set)):
+        for each in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check_plain(each, path, levels - 1)
 
 
 def parse(document):
@@ -610,6 +651,8 @@ def _encoders(document, wanted, fidelity, diverse):
     encoders = {}
     for name, options in _sections(document, "encoders").items():
         key = f"encoders.{name}"
+        if not isinstance(options, (dict, type(None))):
+            raise UserError(f"{key} is {options!r}; it must be a section of keys and values")
         options = dict(options or {})
         if "class" in options:
             if name not in wanted:

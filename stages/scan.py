@@ -42,8 +42,8 @@ def imported(path, extended, key):
     UserError
         If the path is malformed, cannot be imported, or the class does not extend `extended`.
     """
-    module_name, _, class_name = path.partition(":")
-    if not module_name or not class_name:
+    module_name, _, class_name = path.partition(":") if isinstance(path, str) else ("", "", "")
+    if not all(module_name.split(".")) or not class_name:
         raise UserError(f"{key} is {path!r}; write it as package.module:Class")
     try:
         cls = getattr(importlib.import_module(module_name), class_name)

@@ -267,10 +267,18 @@ class AudioReader:
     def __init__(self, path):
         with _reading(path):
             self._path, self._file = path, h5py.File(path, "r")
-            self._samples = self._file["samples"]
-            self._starts = self._file["start"][:]
-            self._channels = self._file["channels"][:]
-            self._rates = self._file["sample_rate"][:]
+            self._samples = _dataset(self._file, "samples", "if", 1)
+            self._starts = _values(self._file, "start", "i", 1)
+            self._channels = _values(self._file, "channels", "i", 1)
+            self._rates = _values(self._file, "sample_rate", "i", 1)
+            self._check_tables()
+
+    def _check_tables(self):
+        lengths, clips = np.diff(self._starts), len(self._channels)
+        whole = len(self._starts) == clips + 1 and len(self._rates) == clips and self._starts[0] == 0
+        whole = whole and self._starts[-1] == len(self._samples) and (lengths >= 0).all() and (self._channels > 0).all()
+        if not whole or (lengths % self._channels).any():
+            raise ValueError("its tables do not fit its samples")
 
     def __len__(self):
         return len(self._channels)
@@ -314,8 +322,38 @@ def _reading(path):
         yield
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; `dvc repro` computes it, `dvc pull` fetches it") from error
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged or cannot be read ({error}); {_AGAIN}") from error
+
+
+def _dataset(file, name, kinds, dimensions):
+    """A data set of an HDF5 file that is what it should be and whose values all lie in the file."""
+    found = file[name]
+    good = isinstance(found, h5py.Dataset) and found.ndim == dimensions and found.dtype.kind in kinds
+    if not good or found.file != file or found.external or found.is_virtual:
+        raise ValueError(f"{name} is not what it should be")
+    if found.id.get_storage_size() < found.nbytes:
+        raise ValueError(f"{name} claims {found.nbytes} bytes and has {found.id.get_storage_size()}")
+    return found
+
+
+def _values(file, name, kinds, dimensions):
+    return _dataset(file, name, kinds, dimensions)[:]
+
+
+def _clips_of(file):
+    """Names and validity of the clips of an HDF5 file, as many of either."""
+    clip, valid = _values(file, "clip", "O", 1), _values(file, "valid", "b", 1)
+    if len(clip) != len(valid) or not all(isinstance(each, bytes) for each in clip):
+        raise ValueError("clip is not what it should be")
+    return [each.decode() for each in clip], valid
+
+
+def _matrix(file, name, rows):
+    found = _values(file, name, "f", 2)
+    if len(found) != rows:
+        raise ValueError(f"{name} has {len(found)} rows for {rows} clips")
+    return found
 
 
 @contextlib.contextmanager
@@ -360,12 +398,8 @@ def write_embeddings(path, embeddings):
 def read_embeddings(path):
     """:class:`Embeddings` from `path`."""
     with _checked(path) as file:
-        return Embeddings(
-            features=file["features"][:],
-            clip=[c.decode() for c in file["clip"][:]],
-            valid=file["valid"][:],
-            attributes=_attributes(file),
-        )
+        clip, valid = _clips_of(file)
+        return Embeddings(_matrix(file, "features", len(clip)), clip, valid, _attributes(file))
 
 
 def read_fingerprint(path):
@@ -373,7 +407,8 @@ def read_fingerprint(path):
     if not is_whole(path):
         return None
     with _reading(path), h5py.File(path, "r") as file:
-        return file.attrs.get("fingerprint")
+        found = file.attrs.get("fingerprint")
+    return found if isinstance(found, str) else None
 
 
 def _attributes(file):
@@ -421,12 +456,9 @@ def write_distances(path, distances):
 def read_distances(path):
     """:class:`Distances` from `path`."""
     with _checked(path) as file:
-        return Distances(
-            matrices={measure: file[measure][:] for measure in file if measure not in _NOT_MATRICES},
-            clip=[c.decode() for c in file["clip"][:]],
-            valid=file["valid"][:],
-            attributes=_attributes(file),
-        )
+        clip, valid = _clips_of(file)
+        matrices = {measure: _matrix(file, measure, len(clip)) for measure in file if measure not in _NOT_MATRICES}
+        return Distances(matrices, clip, valid, _attributes(file))
 
 
 # -------------------------------------------------------------------------------------------------------- small things
@@ -456,7 +488,7 @@ def read_json(path):
     """Content of a JSON file, or None where there is no whole one."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # no JSON, or not even text
+    except (FileNotFoundError, ValueError, RecursionError):  # no JSON, not even text, or brackets without end
         return None
 
 
@@ -499,12 +531,23 @@ def keep_corpus_audio(part, clips):
     os.replace(part, place)
 
 
+_CLIPS = {"valid": "b", "seconds": "if", "channels": "i", "sample_rate": "i"}  # columns that hold no words
+
+
 def read_clips(path=paths.CLIPS):
     """clips.csv as a pandas table: clip, group, label, genre, split, tags as text ("" where unknown), valid as bool."""
     import pandas as pd
 
     words = ["clip", "group", "label", "genre", "split", "tags", "problem", "sha256"]
     try:
-        return pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False)
+        table = pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; `dvc repro corpus` makes it") from error
+    except ValueError as error:  # no CSV, no text, or nothing
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} cannot be read ({reason}); delete it and run `dvc repro corpus`") from error
+    wrong = [name for name, kinds in _CLIPS.items() if name in table and table[name].dtype.kind not in kinds]
+    wrong += [name for name in ("clip", "valid") if name not in table]
+    if wrong:
+        raise UserError(f"{path} has no such {', '.join(wrong)} as it should; delete it and run `dvc repro corpus`")
+    return table

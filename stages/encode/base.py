@@ -21,7 +21,7 @@ class Encoder:
     trainer : str or None, module of stages.train that trains networks for it
     tasks : tuple of str, the networks that are trained
     lessons : tuple of str, sections of params.yaml that say how
-    code : tuple of str, modules outside this room whose source determines the numbers
+    code : tuple of str, modules of other rooms, or imported late, whose source determines the numbers too
 
     Options that mean the same everywhere: ``policy``, "paper" or "corrected", how channels and length of a clip are
     dealt with, null standing for ``fidelity``; ``precision`` of the network's arithmetic; ``weights``, an

@@ -134,7 +134,7 @@ class Openl3(Encoder):
     name = "openl3"
     sample_rate = _SAMPLE_RATE
     packages = ("numba", "numpy", "scipy", "torch")
-    code = ("stages.mel",)
+    code = ("stages.mel", "stages.encode.winograd_kernels")
 
     @property
     def dim(self):

@@ -205,6 +205,7 @@ class Panns(Encoder):
     window = _SHORTEST / _SAMPLE_RATE
     batch = _CLIPS
     packages = ("numba", "numpy", "panns-inference", "soxr", "torch")
+    code = ("stages.encode.winograd_kernels",)
     dim = 2048
 
     @property

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from stages.encode import winograd
+from stages.encode import winograd, winograd_kernels
 from stages.encode.winograd import convolved, prepared
 
 
@@ -70,8 +70,8 @@ def test_products_of_bfloat16_cost_what_the_docstring_says(rng):
 
 
 def test_rounding_to_bfloat16_is_that_of_pytorch(rng):
-    split, _ = winograd._kernels(True)
-    exact, _ = winograd._kernels(False)
+    split, _ = winograd_kernels.compiled(True)
+    exact, _ = winograd_kernels.compiled(False)
     maps = maps_of(rng, 1, 4, 4, 64) * np.float32(10.0) ** rng.integers(-20, 20, 64).astype(np.float32)
     rounded, numbers = np.zeros(36 * 64, dtype=np.uint16), np.zeros(36 * 64, dtype=np.float32)
     for into, target in ((split, rounded), (exact, numbers)):

@@ -1,0 +1,23 @@
+"""A file of embeddings, also read as one of distances."""
+
+from pathlib import Path
+
+from fuzz.pieces import hdf5_mutated as mutated
+from fuzz.pieces import sealed
+from stages import store
+from stages.errors import UserError
+
+__all__ = ["mutated", "target"]
+
+
+def target(data):
+    path = Path("embeddings.h5")
+    path.write_bytes(sealed(data))
+    store.read_fingerprint(path)
+    try:
+        found = store.read_embeddings(path)
+        assert found.features.shape[0] == len(found.clip) == len(found.valid) and found.features.ndim == 2
+    except UserError:
+        found = None
+    distances = store.read_distances(path)
+    assert found is None or len(distances.clip) == len(found.clip)

@@ -1,0 +1,52 @@
+"""Results on disk, one of them broken, as the report page reads and words them."""
+
+import sys
+from pathlib import Path
+
+from fuzz.pieces import json_mutated
+from stages.report import page, results
+
+MARK = "<script>alert(1)</script>"
+WORDS = (MARK.encode(), b"null", b"NaN", b"1e999", b"-1", b'"', b"[", b"{}", b",", b"\n", b"[" * 2000, b"\xff",
+         b"9" * 5000)  # fmt: skip
+
+
+def prepared():
+    """A small world of results in this folder; those of the tests."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "report"))
+    from page_on_disk import write_page_inputs
+    from results_on_disk import write_results
+
+    write_results(Path(), encoders=("mfcc",), perturbations=("gain",))
+    write_page_inputs(Path(), encoders=("mfcc",), perturbations=("gain",))
+
+
+def mutated(data, random):
+    """Another value in the same file, or the same in another file."""
+    name, _, content = data.partition(b"\n")
+    if random.random() < 0.5:
+        texts = [path for kind in ("json", "csv", "yaml") for path in Path().rglob(f"*.{kind}")]
+        path = random.choice(sorted(texts))
+        name, content = path.as_posix().encode(), path.read_bytes()
+    if name.endswith(b".json"):
+        content = json_mutated(content, random)
+    else:
+        from fuzz.mutation import mutated as bytes_mutated
+
+        content = bytes_mutated(content, random, words=WORDS)
+    return name + b"\n" + content
+
+
+def target(data):
+    """The first line of an input names the file, the rest is its content."""
+    name, _, content = data.partition(b"\n")
+    path = Path(name.decode("utf-8", "replace").replace("\0", ""))
+    if ".." in path.parts or path.is_absolute() or not path.is_file():
+        return
+    before = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        html, _ = page.page(results.document())
+        assert MARK not in html
+    finally:
+        path.write_bytes(before)
