@@ -21,6 +21,25 @@ def worker_count(compute):
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def torch_device(wanted):
+    """What ``compute.device`` stands for on this machine: "cpu", "cuda" or "cuda:N".
+
+    Raises
+    ------
+    UserError
+        If a GPU is asked for and PyTorch finds none.
+    """
+    if wanted == "cpu":
+        return wanted
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda" if wanted == "auto" else wanted
+    if wanted != "auto":
+        raise UserError(f"compute.device is {wanted}, but PyTorch finds no GPU; set it to auto or cpu")
+    return "cpu"
+
+
 def ordered_map(function, tasks, compute, *, threads=False):
     """Call ``function(*task)`` for every task, possibly elsewhere, and yield the results in order.
 

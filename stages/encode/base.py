@@ -21,6 +21,7 @@ class Encoder:
     trainer : str or None, module of stages.train that trains networks for it
     tasks : tuple of str, the networks that are trained
     lessons : tuple of str, sections of params.yaml that say how
+    gpu : bool, whether it can make use of a GPU
     code : tuple of str, modules of other rooms, or imported late, whose source determines the numbers too
 
     Options that mean the same everywhere: ``policy``, "paper" or "corrected", how channels and length of a clip are
@@ -38,6 +39,7 @@ class Encoder:
     trainer = None
     tasks = ()
     lessons = ()
+    gpu = True
     code = ()
 
     def origin(self, name):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from stages import cluster, paths, profile, store
-from stages.compute import ordered_map, prefetched
+from stages.compute import ordered_map, prefetched, torch_device
 from stages.encode.base import Encoder
 from stages.encode.inference import Batches
 from stages.encode.weights import RECORD, ensure_weights
@@ -154,9 +154,10 @@ def _report_short(label, encoder, clips):
 
 
 def _job(params, name, identity):
-    device, kind, encoder = params.compute.device, None, params.encoders[name]
+    kind, encoder = None, params.encoders[name]
+    device = params.compute.device if encoder.gpu else "cpu"
     if params.compute.scheduler is None:
-        device = _device(device)
+        device = torch_device(device)
     else:
         kind = cluster.device(params.compute.scheduler, _kind, device)
     determined = {part: identity[part] for part in ("code", "packages")}
@@ -164,22 +165,9 @@ def _job(params, name, identity):
     return Job(encoder, paths.weights(name), device, fingerprint(**identity, device=device), kind, determined)
 
 
-def _device(wanted):
-    """What ``compute.device`` stands for on this machine."""
-    if wanted == "cpu":
-        return wanted
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda" if wanted == "auto" else wanted
-    if wanted != "auto":
-        raise UserError(f"compute.device is {wanted}, but PyTorch finds no GPU; set it to auto or cpu")
-    return "cpu"
-
-
 def _kind(wanted):
     """The device that this process computes on, by a name that tells apart what gives other numbers."""
-    device = _device(wanted)
+    device = torch_device(wanted)
     if device == "cpu":
         return device
     import torch
@@ -239,7 +227,7 @@ def _network(job):
         if job.kind is not None:
             _check_worker(job)
         _loaded = (None, None)  # not two of them in memory
-        network = job.encoder.load(job.folder, _device(job.device))
+        network = job.encoder.load(job.folder, torch_device(job.device))
         _loaded = (job.key, Batches(network, job.encoder, None if job.on_gpu else job.encoder.batch))
     return _loaded[1]
 

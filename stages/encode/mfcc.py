@@ -55,6 +55,7 @@ class Mfcc(Encoder):
     packages = ("numpy", "scipy", "soxr")
     code = ("stages.mel",)
     dim = 144
+    gpu = False
 
     @property
     def tasks(self):

@@ -96,7 +96,9 @@ def _json(path):
 
 
 def table(path, **options):
-    """A CSV as a pandas table; options as for ``pandas.read_csv``.
+    """A CSV as a pandas table, in which only what is empty is missing, not a label called NA.
+
+    Options are those of ``pandas.read_csv``.
 
     Raises
     ------
@@ -105,7 +107,7 @@ def table(path, **options):
     """
     import pandas as pd
 
-    return pd.read_csv(existing(path), **options)
+    return pd.read_csv(existing(path), **{"keep_default_na": False, "na_values": [""], **options})
 
 
 def existing(path):

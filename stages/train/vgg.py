@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 
 from stages import paths, store
+from stages.compute import torch_device
 from stages.corpus.audio import corpus_audio
 from stages.corpus.base import TAG_SEPARATOR
 from stages.errors import UserError
@@ -155,19 +156,6 @@ def read_arrays(path):
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 
-def device_of(params):
-    """What ``compute.device`` stands for on this machine."""
-    if params.compute.device == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda" if params.compute.device == "auto" else params.compute.device
-    if params.compute.device != "auto":
-        raise UserError(f"compute.device is {params.compute.device}, but PyTorch finds no GPU; set it to auto or cpu")
-    return "cpu"
-
-
 class Data:
     """The clips of a task, and batches of them.
 
@@ -190,7 +178,7 @@ class Data:
         own = getattr(params.training, task)
         self.material = material(params, own.corpus, params.training, trial=trial, stems=self.task.stems)
         self.outputs = self._outputs(own) if outputs is None else list(outputs)
-        self.device, self.threads = device_of(params), params.training.threads
+        self.device, self.threads = torch_device(params.compute.device), params.training.threads
         self._corpus = source_of(params, own.corpus)
         clips = self.material.clips
         places = {label: place for place, label in enumerate(self.outputs)}
@@ -324,4 +312,4 @@ def opened(params, name, task, about):
     """The trained network of a task, on its device and ready to be asked; `about` is what model.json says of it."""
     network = built(params, params.encoders[name], task, len(about["outputs"]))
     network.load_state_dict(read_arrays(paths.model(name) / f"{task}.npz"))
-    return network.to(device_of(params)).eval()
+    return network.to(torch_device(params.compute.device)).eval()

@@ -155,12 +155,12 @@ def test_bytes_do_not_depend_on_the_path_for_a_gpu(toy, changes, monkeypatch):
     alone = toy(**changes)
     for path in paths.embeddings("toy", "reverb").iterdir():
         path.unlink()
-    monkeypatch.setattr(embed_module, "_device", lambda wanted: "cuda")
+    monkeypatch.setattr(embed_module, "torch_device", lambda wanted: "cuda")
     assert toy(**changes) == alone
 
 
 def test_an_error_on_the_path_for_a_gpu_is_one_message(toy, monkeypatch):
-    monkeypatch.setattr(embed_module, "_device", lambda wanted: "cuda")
+    monkeypatch.setattr(embed_module, "torch_device", lambda wanted: "cuda")
     with pytest.raises(UserError, match=r"shape \(\d, 4\)"):
         toy("Wide")
 

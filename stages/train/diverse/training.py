@@ -14,12 +14,13 @@ from importlib import import_module
 import numpy as np
 
 from stages import paths, store
+from stages.compute import torch_device
 from stages.hashes import digest
 from stages.provenance import fingerprint, source_sha256, versions
 from stages.train.diverse import combination, losses, scores, streams
 from stages.train.diverse.material import CODE, LOG_MEL, chunked, features
 from stages.train.material import TESTED, TRAINED, VALID
-from stages.train.vgg import device_of, read_arrays, write_arrays, write_history
+from stages.train.vgg import read_arrays, write_arrays, write_history
 
 TAGGING = "tagging"
 MOBILENET = "mobilenet"
@@ -77,7 +78,7 @@ def _stream(params, data, stream, trial):
     if about and path.is_file() and digest(path) == about["sha256"]:
         print(f"train {stream}: reused, {about['epochs']} epochs")
         return path, about
-    device = device_of(params)
+    device = torch_device(params.compute.device)
     mobilenet, known = None, ""
     if stream == streams.NEURALOGRAM:
         mobilenet_path, of_mobilenet = _mobilenet(params, data, trial)
@@ -112,7 +113,8 @@ def _mobilenet(params, data, trial):
         return path, about
     heard = features(params, data, LOG_MEL)
     loop.seeded(params.diverse.seed, 5, trial, len(streams.STREAMS))
-    network = neuralogram.mobilenet(len(data.tags), params.diverse.networks.mobilenet).to(device_of(params))
+    network = neuralogram.mobilenet(len(data.tags), params.diverse.networks.mobilenet)
+    network = network.to(torch_device(params.compute.device))
     outcome = _fitted(
         params, data, heard, network, key, "train mobilenet", params.diverse.mobilenet_epochs, trial, pieces=True
     )
@@ -164,7 +166,7 @@ def _fitted(params, data, heard, network, key, label, epochs, trial, *, pieces=F
     from stages.train import loop
     from stages.train.diverse import transformer
 
-    options, device = params.diverse, device_of(params)
+    options, device = params.diverse, torch_device(params.compute.device)
 
     def batches(part, rng):
         places = data.places(part)
@@ -232,7 +234,7 @@ def _in_batches(function, heard, places, params):
 
     from stages.train import loop
 
-    device = device_of(params)
+    device = torch_device(params.compute.device)
     found = []
     with loop.threads(params.diverse.threads), torch.inference_mode():
         for some in np.array_split(places, max(-(-len(places) // 256), 1)):
@@ -349,7 +351,7 @@ def _embeddings(params, data, stream, path):
     """A stream's embeddings of all chunks, float32 [shape=(chunks, width)]."""
 
     network, mobilenet = opened_stream(read_arrays(path), stream, len(data.tags), params.diverse.networks)
-    device = device_of(params)
+    device = torch_device(params.compute.device)
     network.to(device)
     known = ""
     if mobilenet is not None:
