@@ -1,1 +1,1 @@
-"""Measurements against the peers: each prints seconds and the ratio, both measured in the same run."""
+"""Measurements, most against the peers, both sides in the same run. ``python -m benchmarks`` keeps what they found."""

@@ -18,6 +18,7 @@ import os
 import time
 
 import stages  # noqa: F401
+from benchmarks._results import Table, compared
 
 FRAMES, DIMS = 173, 24
 CLIPS = 128
@@ -38,11 +39,14 @@ def main(arguments=()):
     clips = _clips(rng, CLIPS)
     sequences = packed(clips)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    dtw = _dtw(sequences, clips, rng, cores)
-    simple = _simple(sequences, clips, rng, cores)
-    _search(rng, clips, sequences)
-    _search_of_the_corpus()
-    _study(dtw, simple)
+    dtw, rows = _dtw(sequences, clips, rng, cores)
+    simple, more = _simple(sequences, clips, rng, cores)
+    searches = _search(rng, clips, sequences) + _search_of_the_corpus()
+    return [
+        compared(rows + more, f"A pair of {FRAMES} x {FRAMES} frames, against fastdtw and NumPy on one core"),
+        compared(searches, "Is the own original the nearest: against searching with all distances"),
+        _study(dtw, simple),
+    ]
 
 
 def _clips(rng, count):
@@ -99,7 +103,9 @@ def _dtw(sequences, clips, rng, cores):
         from fastdtw.fastdtw import fastdtw  # in Python, also where a compiled one was installed with it
     except ImportError:
         print("dtw: fastdtw is not installed, see the head of benchmarks/distances.py")
-        return all_cores
+        remark = "fastdtw is not installed"
+        return all_cores, [(f"dtw, cores: {count}", "ms", seconds * 1e3, None, remark)
+                           for count, seconds in {1: one, cores: all_cores}.items()]  # fmt: skip
     from scipy.spatial.distance import euclidean
 
     start = time.perf_counter()
@@ -111,7 +117,9 @@ def _dtw(sequences, clips, rng, cores):
         f"on 1 core, {theirs / all_cores:.0f} x on {cores}; fastdtw is above the exact cost by {above.mean():.2%}, "
         f"at most {above.max():.2%}"
     )
-    return all_cores
+    remark = f"fastdtw is {above.mean():.2%} above the exact cost"
+    return all_cores, [(f"dtw, cores: {count}", "ms", seconds * 1e3, theirs * 1e3, remark)
+                       for count, seconds in {1: one, cores: all_cores}.items()]  # fmt: skip
 
 
 def exact_dtw(query, candidate):
@@ -145,7 +153,8 @@ def _simple(sequences, clips, rng, cores):
         f"{theirs / len(pairs) * 1e3:.0f} ms, {theirs / len(pairs) / one:.0f} x on 1 core; "
         f"largest relative error {error.max():.1e}"
     )
-    return all_cores
+    return all_cores, [(f"simple, cores: {count}", "ms", seconds * 1e3, theirs / len(pairs) * 1e3, "")
+                       for count, seconds in {1: one, cores: all_cores}.items()]  # fmt: skip
 
 
 def _brute_force(query, candidate):
@@ -164,16 +173,17 @@ def _search(rng, clips, sequences):
     from stages.analyse.sequences import packed
 
     own_nearest(sequences, sequences)  # compiled, or found compiled
-    spread = np.std(np.concatenate(clips), axis=0)
+    spread, rows = np.std(np.concatenate(clips), axis=0), []
     for noise in NOISE:
         shift = rng.normal(0, noise, (len(clips), 1, DIMS)) * spread
         queries = [(c + s + rng.normal(0, noise / 2, c.shape) * spread).astype(np.float32)
                    for c, s in zip(clips, shift, strict=True)]  # fmt: skip
-        print(f"search: noise {noise:g}: " + _compared([(packed(queries), sequences)]))
+        rows.append(_searched(f"noise {noise:g}", [(packed(queries), sequences)]))
+    return rows
 
 
-def _compared(pairs):
-    """Times of the full and of the pruned search over pairs of queries and candidates, and whether they agree."""
+def _searched(label, pairs):
+    """A row of the times of pruned and full search over pairs of queries and candidates, and whether they agree."""
     from stages.analyse.dtw import dtw_matrix, own_nearest
 
     times, shares, agree = [], [], True
@@ -187,7 +197,9 @@ def _compared(pairs):
     lowest = f", at least {min(f / p for f, p in times):.1f} x" if len(times) > 1 else ""
     share = "/".join(f"{share:.0%}" for share in shares)
     answers = "the same answers" if agree else "DIFFERENT ANSWERS"
-    return f"{full / pruned:.1f} x{lowest} ({full:.2f} s to {pruned:.2f} s), own nearest {share}, {answers}"
+    print(f"search: {label}: {full / pruned:.1f} x{lowest} ({full:.2f} s to {pruned:.2f} s), own nearest {share}, "
+          f"{answers}")  # fmt: skip
+    return label, "s", pruned, full, f"own nearest {share}, {answers}"
 
 
 def _from_matrix(matrix):
@@ -206,8 +218,8 @@ def _search_of_the_corpus():
 
     if not (paths.CLIPS.is_file() and store.corpus_audio().is_file()):
         print("search: no corpus in data/, `dvc repro` makes one")
-        return
-    params, clips = load(), store.read_clips()
+        return []
+    params, clips, rows = load(), store.read_clips(), []
 
     def sequences(version):
         parts = (read(*chunk) for chunk in chunks(version, clips, params.compute.chunk))
@@ -218,8 +230,9 @@ def _search_of_the_corpus():
     for perturbation in params.run.perturbations:
         if not paths.perturbed(perturbation).is_dir():
             continue
-        found = with_audio(audio_versions(params, perturbation, clips), params)
-        print(f"search: {perturbation}: " + _compared((sequences(version), candidates) for version in found))
+        found = list(with_audio(audio_versions(params, perturbation, clips), params))
+        rows.append(_searched(perturbation, ((sequences(version), candidates) for version in found)))
+    return rows
 
 
 def _study(dtw, simple):
@@ -234,6 +247,9 @@ def _study(dtw, simple):
         f"{FRAMES * frames:.0f} frames on average: dtw {hours[0]:.2f} h, simple {hours[1]:.2f} h on the cores here; "
         f"{disk:.2f} GiB each"
     )
+    rows = [(name, pairs / 1e6, hour, disk) for name, hour in zip(("dtw", "simple"), hours, strict=True)]
+    title = f"The third study: {clips:,} originals x {magnitudes} magnitudes, on the cores here"
+    return Table(("measure", "million pairs", "hours", "GiB"), rows, title)
 
 
 if __name__ == "__main__":

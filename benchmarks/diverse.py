@@ -12,6 +12,7 @@
 import time
 
 import stages  # noqa: F401
+from benchmarks._results import Table, compared
 from stages import params
 
 CHUNKS = 256
@@ -28,10 +29,10 @@ def main(arguments=()):
     rng = np.random.default_rng(0)
     tones = np.sin(2 * np.pi * rng.uniform(50, 4000, (CHUNKS, 1)) * np.arange(16000) / 16000)
     chunks = (0.3 * tones + 0.02 * rng.standard_normal((CHUNKS, 16000))).astype(np.float32)
-    rates = _features(chunks, options)
-    rates |= _training(chunks, options)
-    _combination(rng)
-    _study(rates, options)
+    rates, features = _features(chunks, options)
+    more, training = _training(chunks, options)
+    rates |= more
+    return [features, training, _combination(rng), _study(rates, options)]
 
 
 def _seconds(function, *arguments, repeats=3):
@@ -69,7 +70,9 @@ def _features(chunks, options):
     for stream, rate in found.items():
         against = f", {rate / peers[stream]:.0f} x librosa chunk by chunk" if stream in peers else ""
         print(f"  {stream:<12} {rate:8.0f}{against}")
-    return {("features", stream): rate for stream, rate in found.items()}
+    rows = [(stream, "chunks/s", rate, peers.get(stream), "") for stream, rate in found.items()]
+    table = compared(rows, "Features on one core, against librosa chunk by chunk")
+    return {("features", stream): rate for stream, rate in found.items()}, table
 
 
 def _training(chunks, options):
@@ -83,7 +86,7 @@ def _training(chunks, options):
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {options.threads} threads"
     networks = options.networks
     targets = torch.rand(options.batch, CLASSES, device=device) < 0.02
-    found = {}
+    found, rows = {}, []
     print(f"training and encoding, chunks/s, {name}, batches of {options.batch}")
 
     def rate_of(label, network, inputs, targets):
@@ -107,6 +110,7 @@ def _training(chunks, options):
         count = transformer.parameter_count(network)
         print(f"  {label:<12} {trained:8.0f} trained {encoded:8.0f} encoded, {count:,} parameters")
         found["training", label], found["encoding", label] = trained, encoded
+        rows.append((label, trained, encoded, count))
 
     for stream in streams.STREAMS:
         kind, shape = streams.shape(stream, networks)
@@ -120,7 +124,8 @@ def _training(chunks, options):
     pieces = torch.from_numpy(neuralogram.log_mel(chunks[: options.batch])).flatten(0, 1).to(device)
     network = neuralogram.mobilenet(CLASSES, networks.mobilenet)
     rate_of("mobilenet", network, pieces, targets.repeat_interleave(neuralogram.PIECES, dim=0))
-    return found
+    columns = ("network", "chunks/s trained", "chunks/s encoded", "parameters")
+    return found, Table(columns, rows, f"Networks on {name}, batches of {options.batch}")
 
 
 def _combination(rng):
@@ -146,22 +151,26 @@ def _combination(rng):
     size = f"{LINEAR['chunks']:,} chunks x {LINEAR['dim']} numbers, {LINEAR['classes']} classes"
     print(f"combination, {size}: {ours:.1f} s, "
           f"scikit-learn {peer:.0f} s ({peer / ours:.1f} x), from {some} classes")  # fmt: skip
+    return compared([("combination", "s", ours, peer, f"peer from {some} classes")], f"{size}, against scikit-learn")
 
 
 def _study(rates, options):
     from stages.train.diverse import streams
 
     print(f"the whole study: {STUDY_CHUNKS:,} chunks, {EPOCHS} epochs")
-    total = 0.0
+    total, rows = 0.0, []
     for stream in streams.STREAMS:
         hours = EPOCHS * STUDY_CHUNKS / rates["training", stream] / 3600
         total += hours
+        rows.append((stream, hours))
         print(f"  {stream:<12} {hours:8.1f} h")
     hours = options.mobilenet_epochs * STUDY_CHUNKS / rates["training", "mobilenet"] / 3600
     features = sum(STUDY_CHUNKS / rate for (kind, _), rate in rates.items() if kind == "features") / 3600
     print(f"  mobilenet    {hours:8.1f} h, {options.mobilenet_epochs} epochs")
     print(f"  features     {features:8.2f} h on one core, once")
     print(f"  together     {total + hours + features:8.1f} h")
+    rows += [("mobilenet", hours), ("features, once", features), ("together", total + hours + features)]
+    return Table(("part", "hours"), rows, f"The whole study from these rates: {STUDY_CHUNKS:,} chunks, {EPOCHS} epochs")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import stages  # noqa: F401
+from benchmarks._results import compared
 from stages import params, paths, store
 from stages.perturb.run import perturb
 
@@ -25,10 +26,10 @@ VALUES = {
 }
 
 
-def main():
+def main(arguments=()):
     import numpy as np
 
-    document = params.read()
+    document, rows = params.read(), []
     with tempfile.TemporaryDirectory() as folder:
         home = os.getcwd()
         os.chdir(folder)
@@ -44,15 +45,17 @@ def main():
                 for workers in (1, os.cpu_count()):
                     document["compute"]["workers"] = workers
                     settings = params.parse(document)
-                    ratios.append(
-                        f"{loop / _timed(lambda s=settings, n=name: perturb(s, n)):.2f} x ({workers} workers)"
-                    )
+                    stage = _timed(lambda s=settings, n=name: perturb(s, n))
+                    ratios.append(f"{loop / stage:.2f} x ({workers} workers)")
+                    done = len(values) * CLIPS
+                    rows.append((f"{name}, workers: {workers}", "clips/s", done / stage, done / loop, ""))
                     shutil.rmtree(paths.perturbed(name))
                     shutil.rmtree(paths.AUDIO / name)
                 rate = len(values) * CLIPS / loop
                 print(f"effects: {name}: published loop {rate:.0f} clips/s; the stage is {', '.join(ratios)}")
         finally:
             os.chdir(home)
+    return [compared(rows, f"{CLIPS} clips of {SECONDS} s at five values, against the loop from file to file")]
 
 
 def _timed(function):

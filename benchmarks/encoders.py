@@ -29,6 +29,7 @@ import time
 from pathlib import Path
 
 import stages  # noqa: F401
+from benchmarks._results import Table, compared
 from benchmarks.mirror import write_weights_file
 from stages import params, paths, store
 from stages.encode.embed import embed
@@ -52,12 +53,20 @@ def main(arguments=()):
     device = "cuda" if torch.cuda.is_available() else "cpu"
     where = torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPU cores"
     print(f"encoders: {chosen.clips} clips of {SECONDS} s on {where}, torch {torch.__version__}")
+    rows, sweeps = [], []
     for name in chosen.encoders or FILES:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            _compare(name, chosen.clips, device)
+            found, hours = _compare(name, chosen.clips, device)
+        rows += found
+        sweeps.append((name, hours))
+    return [
+        compared(rows, f"{chosen.clips} clips of {SECONDS} s on {where}, against the original packages"),
+        Table(("encoder", "hours"), sweeps, f"The study's sweep, {SWEEP:,} clips, at the rate of the whole step"),
+    ]
 
 
 def _compare(name, clips, device):
+    """Rows of the comparison, and the hours of the study's sweep."""
     import numpy as np
 
     _write_clips(clips)
@@ -75,7 +84,7 @@ def _compare(name, clips, device):
             ours.append(_rate(encoder, paths.weights(name), device))
             half.append(_rate(_changed(settings, name, precision="bfloat16"), Path("half"), device))
         vectors = ours[0][1]
-        difference = _difference(vectors, np.load("peer.npy"))
+        difference, changed = _difference(vectors, np.load("peer.npy")), _difference(half[0][1], vectors)
         seconds, mine, quick = (statistics.median(r[0] for r in runs) for runs in (theirs, ours, half))
         print(
             f"encoders: {name}: network: the original {seconds * 1e3:.0f} ms a clip, ours {mine * 1e3:.0f} ms, "
@@ -83,8 +92,12 @@ def _compare(name, clips, device):
         )
         print(
             f"encoders: {name}: bfloat16: {quick * 1e3:.0f} ms, {seconds / quick:.2f} x the original in float32; "
-            f"differs from float32 by {_difference(half[0][1], vectors):.0e} of the largest value"
+            f"differs from float32 by {changed:.0e} of the largest value"
         )
+        rows = [
+            (f"{name}, network", "ms/clip", mine * 1e3, seconds * 1e3, f"vectors equal to {difference:.0e}"),
+            (f"{name}, bfloat16", "ms/clip", quick * 1e3, seconds * 1e3, f"differs from float32 by {changed:.0e}"),
+        ]
         loops, steps = [], []
         for _ in range(ROUNDS):
             if name != "openl3":
@@ -99,6 +112,9 @@ def _compare(name, clips, device):
         f"{theirs[-1][2]:.1f} GiB in the original's process, {_peak(device):.1f} GiB in {ours_in} of ours"
     )
     print(f"encoders: {name}: the study's sweep of {SWEEP:,} clips would take {SWEEP * step / 3600:.1f} h")
+    memory = f"peak memory {_peak(device):.1f} GiB, the original's {theirs[-1][2]:.1f}"
+    loop = statistics.median(loops) * 1e3 if loops else None
+    return [*rows, (f"{name}, whole step", "ms/clip", step * 1e3, loop, memory)], SWEEP * step / 3600
 
 
 def _settings(name, device, **options):

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import stages  # noqa: F401
+from benchmarks._results import compared
 from stages import params, paths, store
 from stages.encode.embed import embed
 from stages.encode.weights import write_weights
@@ -20,7 +21,7 @@ CLIPS, RATE, SECONDS = 500, 44100, 3
 ENCODER = "musicnn"
 
 
-def main():
+def main(arguments=()):
     import numpy as np
 
     document = params.read()
@@ -34,7 +35,7 @@ def main():
             write_weights(paths.weights(ENCODER), ENCODER, encoder.published)
             network = encoder.load(paths.weights(ENCODER), "cpu")
             loop, vectors = _timed(lambda: _clip_by_clip(encoder, network))
-            ratios = []
+            ratios, rows = [], []
             for workers in (1, os.cpu_count()):
                 document["compute"].update(workers=workers, device="cpu", scheduler=None)
                 settings = params.parse(document)
@@ -42,10 +43,12 @@ def main():
                 assert np.array_equal(store.read_embeddings(paths.originals(ENCODER)).features, vectors)
                 paths.originals(ENCODER).unlink()
                 ratios.append(f"{loop / stage:.2f} x ({workers} workers, {stage:.1f} s)")
+                rows.append((f"embed, workers: {workers}", "clips/s", CLIPS / stage, CLIPS / loop, "same vectors"))
             print(f"musicnn: clip by clip {CLIPS / loop:.0f} clips/s ({CLIPS} clips, {loop:.1f} s); "
                   f"the stage is {', '.join(ratios)}")  # fmt: skip
         finally:
             os.chdir(home)
+    return [compared(rows, f"{CLIPS} clips of {SECONDS} s, against a loop over clips in one process")]
 
 
 def _timed(function):
