@@ -1,0 +1,197 @@
+"""Where the time of ``dvc repro`` goes: ``python -m benchmarks.pipeline [FOLDER]``.
+
+A small configuration runs in a copy of this repository, with one and with more encoders, or FOLDER is a repository in
+which a whole ``dvc repro`` has just ended. Profiles (data/profiles) say how long every stage's process lived. Start-up
+is what it takes to start Python and to read params.yaml, which every stage does, measured apart and multiplied with
+their number. What lies between processes is DVC's: it hashes, caches, and writes dvc.lock.
+
+DVC writes that file as a whole after every stage, through a YAML library in Python that keeps comments (dvcfile.py,
+``Lockfile.dump_stages``). In the runs made here these calls are timed; and the call alone is timed on locks of growing
+numbers of stages, for a run of n stages makes n of them, each over n stages.
+"""
+
+import argparse
+import contextlib
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import stages  # noqa: F401
+from benchmarks import _workspace
+from benchmarks._growth import Growth
+from benchmarks._results import Table
+from stages import paths
+
+ENCODERS = (1, 3)  # copies of mfcc, which all cost the same
+LOCKS = (40, 80, 160, 320)  # stages
+SMALL = {
+    "corpus.general_midi.pieces": 4, "corpus.general_midi.excerpts": 1, "run.perturbations": ["gain", "lowpass"],
+    "cca.permutations": 10, "cca.bootstrap": 50, "svd.permutations": 2, "trajectories.clips": 2,
+    "trajectories.bootstrap": 50, "robustness.bootstrap": 50, "consistency.bootstrap": 50,
+}  # fmt: skip
+COLUMNS = ("run", "stages", "wall, s", "stages, s", "of which start-up, s", "DVC, s", "of which dvc.lock, s",
+           "share of start-up", "share of DVC", "share of dvc.lock")  # fmt: skip
+
+_REPRO = """
+import json, sys, time
+import dvc.dvcfile
+took, plain = [], dvc.dvcfile.Lockfile.dump_stages
+def timed(self, stages, **options):
+    start = time.perf_counter()
+    try:
+        return plain(self, stages, **options)
+    finally:
+        took.append(time.perf_counter() - start)
+dvc.dvcfile.Lockfile.dump_stages = timed
+from dvc.cli import main
+code = main(["repro", "--quiet"])
+json.dump(took, open(sys.argv[1], "w"))
+sys.exit(code)
+"""
+
+
+def main(arguments=()):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", nargs="?", help="a repository in which dvc repro ended; a small run when none")
+    folder = parser.parse_args(arguments).folder
+    if folder:
+        profiles = _profiles(Path(folder))
+        found = [(_split(str(folder), profiles, _span(profiles), _start_up(folder), None), profiles)]
+    else:
+        found = [_small(count) for count in ENCODERS]
+    rows = [row for row, _ in found]
+    for row in rows:
+        lock = f", of which dvc.lock {row[6]:.0f} s" if row[6] is not None else ""
+        print(f"pipeline: {row[0]}: {row[1]} stages, {row[2]:.0f} s: {row[3]:.0f} s in them, of which start-up "
+              f"{row[4]:.0f} s; {row[5]:.0f} s DVC{lock}", flush=True)  # fmt: skip
+    locks = _locks()
+    return [
+        Table(COLUMNS, rows, "Seconds of a whole run"),
+        Table(("stage", "runs", "seconds"), _by_kind(found[-1][1]), f"Stages of: {rows[-1][0]}"),
+        locks,
+    ]
+
+
+def _small(count):
+    """The row of a small run of `count` encoders, and its profiles."""
+    with _copy() as root, contextlib.chdir(root):
+        copies = [f"copy{n}" for n in range(count)]
+        options = {"class": "stages.encode.mfcc:Mfcc", "heads": _workspace.NO_HEADS}
+        _workspace.configure({**SMALL, "run.encoders": copies, **{f"encoders.{name}": options for name in copies}})
+        environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+        command = [sys.executable, "-c", _REPRO, "took.json"]
+        start = time.perf_counter()
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+        wall = time.perf_counter() - start
+        if ended.returncode:
+            raise RuntimeError(f"dvc repro failed: {(ended.stdout + ended.stderr).strip()[-3000:]}")
+        lock = sum(json.loads(Path("took.json").read_text(encoding="utf-8")))
+        profiles, start_up = _profiles(root), _start_up(root)
+    label = f"small, {count} encoder{'s' if count > 1 else ''} x {len(SMALL['run.perturbations'])} perturbations"
+    return _split(label, profiles, wall, start_up, lock), profiles
+
+
+@contextlib.contextmanager
+def _copy():
+    """A repository with this one's files, what Python and Numba compiled of them included, and no results."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=_workspace.REPOSITORY, capture_output=True, check=True
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            if (_workspace.REPOSITORY / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(_workspace.REPOSITORY / name, root / name)
+        for compiled in _workspace.REPOSITORY.glob("stages/**/__pycache__"):
+            shutil.copytree(compiled, root / compiled.relative_to(_workspace.REPOSITORY))
+        shutil.rmtree(root / paths.METRICS, ignore_errors=True)
+        (root / paths.LOCK).unlink(missing_ok=True)
+        subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+        yield root
+
+
+def _profiles(root):
+    """Every profile of a repository, with when it was written."""
+    found = []
+    for path in sorted((root / paths.PROFILES).glob("*.json")):
+        found.append({**json.loads(path.read_text(encoding="utf-8")), "ended": path.stat().st_mtime})
+    if not found:
+        raise FileNotFoundError(f"{root / paths.PROFILES} holds no profiles; `dvc repro` leaves them")
+    return found
+
+
+def _span(profiles):
+    """Seconds from the start of the first stage to the end of the last."""
+    return max(p["ended"] for p in profiles) - min(p["ended"] - p["seconds"] for p in profiles)
+
+
+def _start_up(folder):
+    """Seconds until a stage has read its parameters, the shortest of three."""
+    seconds = []
+    environment = {**os.environ, "PYTHONPATH": str(_workspace.REPOSITORY)}
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", "from stages.params import load; load()"], cwd=folder, env=environment, check=True
+        )
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _split(label, profiles, wall, start_up, lock):
+    """A row of the table of runs, `start_up` being that of one stage."""
+    lived, starting = sum(p["seconds"] for p in profiles), start_up * len(profiles)
+    shares = (None if part is None else part / wall for part in (starting, wall - lived, lock))
+    return label, len(profiles), wall, lived, starting, wall - lived, lock, *shares
+
+
+def _by_kind(profiles):
+    """Rows of how often a kind of stage ran and what that took, the longest first."""
+    kinds = {}
+    for profile in profiles:
+        kinds.setdefault(profile["stage"].partition("@")[0], []).append(profile)
+    rows = [(kind, len(each), sum(p["seconds"] for p in each)) for kind, each in kinds.items()]
+    return sorted(rows, key=lambda row: -row[2])
+
+
+def _locks():
+    """What DVC's rewriting of a lock takes, by its number of stages: entries of this repository's own, repeated."""
+    import yaml
+    from dvc.utils.serialize import modify_yaml
+
+    with open(_workspace.REPOSITORY / paths.LOCK, encoding="utf-8") as file:
+        entries = list(yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"].items())
+    rows, seconds = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in LOCKS:
+            path = os.path.join(folder, f"{count}.lock")
+            parts = (entries[n % len(entries)] for n in range(count))
+            chosen = {f"{name}-{n}": copy.deepcopy(entry) for n, (name, entry) in enumerate(parts)}  # no YAML aliases
+            with open(path, "w", encoding="utf-8") as file:
+                yaml.safe_dump({"schema": "2.0", "stages": chosen}, file, sort_keys=False)
+            start = time.perf_counter()
+            with modify_yaml(path) as content:
+                content["stages"].update({entries[0][0]: entries[0][1]})
+            seconds.append(time.perf_counter() - start)
+            with open(path, encoding="utf-8") as file:
+                lines = sum(1 for _ in file)
+            rows.append((count, lines, seconds[-1], seconds[-1] * count))
+    slope = Growth(LOCKS, tuple(seconds)).slope()
+    note = (
+        f"Slope of a write over stages {slope:.2f}, of a run {slope + 1:.2f}: steeper than linear, in DVC. Where the "
+        "lock does not exist yet, it grows during the run, which then takes half."
+    )
+    print(f"pipeline: dvc.lock: {', '.join(f'{row[0]} stages {row[2]:.2f} s' for row in rows)} a write; {note}")
+    columns = ("stages", "lines", "s a write", "s in a run of all stages")
+    return Table(columns, rows, "DVC's rewriting of dvc.lock", note)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

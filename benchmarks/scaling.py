@@ -1,0 +1,226 @@
+"""How stages grow with clips, values and encoders: ``python -m benchmarks.scaling``.
+
+Real stages, each in a process of its own as ``dvc repro`` runs them, on packed clips of 3 s and all cores. Before the
+sizes that count, every stage runs on the least there is; what that takes is its start-up: Python, imports, workers,
+models. Slopes are of the work above it, on logarithmic axes.
+
+- perturb: reverb with its audio kept, by clips (severity, which is measured on 32 clips at most, on one) and by values
+- embed: musicnn by clips, yamnet by values, and by encoders: one run for each of several copies of mfcc
+- cca: by clips and by values, on vectors of 512 numbers that are drawn
+- distances: of the originals by clips, which means by their square since all clips are compared to all, and by values
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import stages  # noqa: F401
+from benchmarks import _workspace
+from benchmarks._growth import Growth
+from benchmarks._results import FOLDER, Table
+from stages import paths
+
+CLIPS = (64, 128, 256, 512)
+VECTORS = (1024, 2048, 4096, 8192)  # clips of cca, which takes little for each
+VALUES = (2, 4, 8, 16)
+COPIES = (1, 2, 4, 8)
+GRIDS = {"gain": [-40 + 2 * step for step in range(16)], "reverb": [0.06 * (step + 1) for step in range(16)]}
+STAGES = ("perturb", "embed", "cca", "distances")  # in the order of their colours
+PICTURE = "scaling.png"
+
+
+def main(arguments=()):
+    found, rows = {}, []
+    with _workspace.workspace():
+        for label, part in PARTS.items():
+            growth, memory = part.grown()
+            found[label] = growth
+            rows.append(_row(label, growth, memory))
+            _print(rows[-1])
+    _draw(found)
+    note = (
+        "*Doubled*: seconds at a size over those at half of it, start-up included, then without it. Straight line: "
+        "seconds a + b size. Distances grow with the square of clips because every clip is compared to every other "
+        "(docs/scale.md); CCA holds all vectors of a pair in memory. All else is linear, and its memory flat."
+    )
+    return [Table(COLUMNS, rows, "Cost of clips, values and encoders", note, PICTURE)]
+
+
+COLUMNS = ("stage, by", "sizes", "seconds", "start-up, s", "doubled", "doubled, without start-up", "a, s", "b, ms",
+           "slope", "MiB", "MiB of a worker")  # fmt: skip
+
+
+def _row(label, growth, memory):
+    start, unit = growth.line()
+    return (
+        label, _list(growth.sizes, "d"), _list(growth.seconds, ".1f"), growth.start, _list(growth.ratios(), ".2f"),
+        _list(growth.ratios(growth.start), ".2f"), start, unit * 1e3, growth.slope(),
+        _list([took.peak for took in memory], ".0f"),
+        _list([took.worker_peak for took in memory], ".0f") if memory[0].worker_peak else "",
+    )  # fmt: skip
+
+
+def _list(numbers, form):
+    return ", ".join(format(number, form) for number in numbers)
+
+
+def _print(row):
+    named = dict(zip(COLUMNS, row, strict=True))
+    print(f"scaling: {row[0]}: slope {named['slope']:.2f}; {named['seconds']} s at {named['sizes']}; "
+          f"MiB {named['MiB']}", flush=True)  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------- what is measured
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stage, and what of it grows.
+
+    sizes : tuple of int
+    measure : callable, from a size to what the stage took
+    least : callable, what the stage took with next to nothing to do; None where nothing is to be taken away
+    smallest : float, the size that is as much work as that
+    """
+
+    sizes: tuple
+    measure: Callable
+    least: Callable | None = None
+    smallest: float = 0.0
+
+    def grown(self):
+        """A :class:`Growth`, and what every size took. The least runs twice, the quicker counts."""
+        start = min(self.least().seconds for _ in range(2)) if self.least else 0.0
+        took = [self.measure(size) for size in self.sizes]
+        return Growth(self.sizes, tuple(t.seconds for t in took), start, self.smallest), took
+
+
+def _prepared(clips, perturbation, values, encoders=("mfcc",), **more):
+    """A workspace as the stages before would leave it: corpus and params.yaml."""
+    for folder in (paths.PERTURBED, paths.EMBEDDINGS, paths.DISTANCES, paths.AUDIO / perturbation):
+        shutil.rmtree(folder, ignore_errors=True)
+    _workspace.configure({
+        "run.encoders": list(encoders), "run.perturbations": [perturbation],
+        f"perturbations.{perturbation}.grid": GRIDS[perturbation][:values],
+        **{f"encoders.{name}": {"class": "stages.encode.mfcc:Mfcc", "heads": _workspace.NO_HEADS}
+           for name in encoders if name.startswith("copy")},
+        **more,
+    })  # fmt: skip
+    _workspace.write_corpus(clips)
+
+
+def _perturb(clips, values, measured):
+    _prepared(clips, "reverb", values, **{"perturb.keep_audio": True, "perturb.severity_clips": measured})
+    return _workspace.perturbed("reverb")
+
+
+def _embed(encoder, clips, values):
+    _prepared(clips, "gain", values, [encoder])
+    if not paths.weights(encoder).is_dir():
+        _workspace.weighed(encoder)
+    _workspace.perturbed("gain")
+    return _workspace.embedded(encoder, "gain")
+
+
+def _encoders(count):
+    """Embed by `count` encoders that cost the same, one stage after another."""
+    copies = [f"copy{n}" for n in range(count)]
+    _prepared(128, "gain", 4, copies)
+    _workspace.perturbed("gain")
+    for copy in copies:
+        if not paths.weights(copy).is_dir():
+            _workspace.weighed(copy)
+    took = [_workspace.embedded(copy, "gain") for copy in copies]
+    return _workspace.Took(
+        sum(t.seconds for t in took), sum(t.busy for t in took), max(t.peak for t in took),
+        max(t.worker_peak for t in took),
+    )  # fmt: skip
+
+
+def _cca(clips, values):
+    import numpy as np
+
+    from stages import store
+
+    _prepared(8, "gain", 2)
+    table = store.read_clips()
+    table = table.loc[np.arange(clips) % len(table)].reset_index(drop=True)
+    table["clip"] = [f"{i:05d}" for i in range(clips)]
+    table["group"] = table["clip"]
+    table["label"] = [f"label{i % 8}" for i in range(clips)]
+    table["split"] = np.where(np.arange(clips) // 8 % 4 == 3, "test", "train")
+    store.write_table(paths.CLIPS, table)
+    rng = np.random.default_rng(0)
+    start, movement = rng.normal(size=(2, clips, 512))
+    for place, value in enumerate([None, *range(values)]):
+        path = paths.originals("mfcc") if value is None else paths.embeddings("mfcc", "gain") / f"{value}.h5"
+        features = start + place / values * movement + 0.5 * rng.normal(size=start.shape)
+        attributes = {"value": "original" if value is None else str(value), "growth": "up", "unit": "dB"}
+        valid = np.ones(clips, dtype=bool)
+        store.write_embeddings(path, store.Embeddings(features, list(table["clip"]), valid, attributes))
+    return _workspace.run("cca@mfcc-gain", "stages.analyse.cca", "mfcc", "gain")
+
+
+def _originals(clips):
+    _prepared(clips, "gain", 2)
+    return _workspace.run("distances_original", "stages.analyse.distances", "original")
+
+
+def _distances(clips, values):
+    _prepared(clips, "gain", values)
+    _workspace.perturbed("gain")
+    return _workspace.run("distances@gain", "stages.analyse.distances", "gain")
+
+
+PARTS = {
+    "perturb, clips": Part(CLIPS, lambda n: _perturb(n, 4, 1), lambda: _perturb(8, 4, 1), 8),
+    "embed musicnn, clips": Part(CLIPS, lambda n: _embed("musicnn", n, 4), lambda: _embed("musicnn", 16, 4), 16),
+    "cca, clips": Part(VECTORS, lambda n: _cca(n, 6), lambda: _cca(32, 6), 32),
+    "distances, clips": Part(CLIPS, lambda n: _originals(n), lambda: _originals(8), 8),
+    "perturb, values": Part(VALUES, lambda n: _perturb(128, n, 32), lambda: _perturb(8, 2, 2), 1 / 8),
+    "embed yamnet, values": Part(VALUES, lambda n: _embed("yamnet", 128, n), lambda: _embed("yamnet", 32, 2), 1 / 2),
+    "cca, values": Part((4, 8, 16, 32), lambda n: _cca(1000, n), lambda: _cca(32, 4), 1 / 8),
+    "distances, values": Part(VALUES, lambda n: _distances(96, n), lambda: _distances(8, 2), 1 / 72),
+    "embed mfcc, encoders": Part(COPIES, lambda n: _encoders(n)),
+}
+
+
+# ---------------------------------------------------------------------------------------------------------- the picture
+
+
+def _draw(found):
+    """benchmarks/results/scaling.png: seconds over sizes, start-up included, beside straight lines through zero."""
+    from stages import store
+    from stages.report import style
+
+    panels = ("clips", "values", "encoders")
+    with style.styled():
+        made = style.figure(7.2, 2.9)
+        axes = made.subplots(1, len(panels), sharey=True)
+        for by, panel in zip(panels, axes, strict=True):
+            shown = {label.split(",")[0]: growth for label, growth in found.items() if label.endswith(f", {by}")}
+            for label, growth in shown.items():
+                place = STAGES.index(label.split()[0])
+                dashed = label.endswith("mfcc") and by != "encoders"
+                panel.plot(growth.sizes, growth.seconds, color=style.PALETTE[place], marker=style.MARKERS[place],
+                           markersize=3.5, linewidth=1, linestyle="--" if dashed else "-",
+                           label=f"{label}, slope {growth.slope():.2f}")  # fmt: skip
+            sizes = sorted({size for growth in shown.values() for size in growth.sizes})
+            panel.set_xscale("log", base=2)
+            panel.set_yscale("log", base=2)
+            shown = sizes if len(sizes) < 6 else sizes[::2]
+            panel.set_xticks(shown, [f"{size:,}" for size in shown])
+            panel.minorticks_off()
+            panel.set_xlabel(by)
+            panel.grid(True)
+            panel.legend(loc="upper left", fontsize=6)
+        axes[0].set_ylabel("seconds of the stage")
+        axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        low, high = axes[0].get_ylim()
+        axes[0].set_ylim(low, high * 4)  # room for what the lines are called
+        with store.replacing(FOLDER / PICTURE) as temporary:
+            made.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()
