@@ -111,8 +111,8 @@ $(UI_STAMP): $(STAMP) tests/ui/requirements.lock
 fuzz: $(TEST_STAMP) ## try readers with broken and malicious files, an hour (SECONDS=...): docs/untrusted-input.md
 	@nice -n 19 python -m fuzz --seconds $(SECONDS)
 
-bench: $(STAMP) ## measure against the peers
-	@python -m benchmarks
+bench: $(STAMP) ## measure against the peers (NAMES="cca workers"), into benchmarks/results.md
+	@python -m benchmarks $(NAMES)
 
 ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=...); SERVER=FOLDER serves a whole team (docs/team.md)
 	@echo "runs: http://$(HOST):$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=pairs"

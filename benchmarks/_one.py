@@ -25,7 +25,7 @@ def main(name, folder):
     try:
         module = importlib.import_module(f"benchmarks.{name}")
         found["tables"] = module.main(())
-        found["about"] = module.__doc__.partition("\n")[0].partition(": ``")[0] + "."
+        found["about"] = module.__doc__.partition("\n")[0].partition(": ``")[0].replace("``", "`") + "."
         found |= {"machine": _results.machine(), "packages": _results.packages()}
     except Exception as error:  # whatever it is: it is named in the results, and the others run
         traceback.print_exc()

@@ -85,6 +85,8 @@ def run(wanted, seconds, *, seed, jobs, home=HOME, targets="fuzz.targets", guide
         with lock:
             running.remove(name)
         result = results[name]
+        if seconds > 0:  # at once: what is found must outlive a run that is stopped
+            _keep(name, result, home)
         say(f"fuzz: {name}: {result.executions} inputs, {len(result.new)} reached something new, "
             f"{len(result.findings)} findings")  # fmt: skip
 
@@ -98,9 +100,6 @@ def run(wanted, seconds, *, seed, jobs, home=HOME, targets="fuzz.targets", guide
                 say(_line(results, running, waiting, told - start, longest))
         for future in waiting:
             future.result()
-    if seconds > 0:
-        for name, result in results.items():
-            _keep(name, result, home)
     return results
 
 

@@ -28,11 +28,9 @@ class UserError(Exception):
 
     def __str__(self):
         text = super().__str__()
-        if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST - 500]} [...] {text[-490:]}"
-        if text.isprintable():
-            return text
-        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 500]} [...] {text[-490:]}"
 
 
 def write_failure(error):

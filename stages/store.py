@@ -531,6 +531,7 @@ def keep_corpus_audio(part, clips):
     os.replace(part, place)
 
 
+_HEADING = 4096  # characters of clips.csv's first line, at most: pandas takes long over thousands of equal names
 _CLIPS = {"valid": "b", "seconds": "if", "channels": "i", "sample_rate": "i"}  # columns that hold no words
 
 
@@ -540,6 +541,9 @@ def read_clips(path=paths.CLIPS):
 
     words = ["clip", "group", "label", "genre", "split", "tags", "problem", "sha256"]
     try:
+        with open(path, encoding="utf-8") as file:
+            if len(file.readline(_HEADING + 1)) > _HEADING:
+                raise ValueError("its first line is too long")
         table = pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; `dvc repro corpus` makes it") from error

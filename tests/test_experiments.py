@@ -27,12 +27,16 @@ def rows(clone):
 
 
 def in_mlflow(clone):
-    """Children's metrics by name of the parent."""
+    """Children's metrics by name of the parent; what stages took is not in git, so a store made again lacks it."""
     found = {}
     for parent in clone.parents():
         ((name,),) = clone.mlflow("select name from runs where run_uuid = ?", parent)
         assert name not in found, f"{name} is there twice"
-        found[name] = clone.children(parent)
+        children = clone.children(parent).items()
+        found[name] = {
+            child: {metric: number for metric, number in numbers.items() if not metric.startswith("profile/")}
+            for child, numbers in children
+        }
     return found
 
 

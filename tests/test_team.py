@@ -195,7 +195,7 @@ def test_a_part_is_enough_for_an_experiment_on_that_part(shared_folder, tmp_path
     assert {path.name for path in (second.root / "data/perturbed").iterdir()} == {"gain"}
     (command,) = re.findall("next: (dvc exp run .*?) \\(", said)
     log = second(sys.executable, "-m", *shlex.split(command))
-    combined = {"comparison", "significance", "summary", "figures", "report", "tsne@mfcc"}
+    combined = {"comparison", "significance", "summary", "figures", "report", "performance@mfcc", "tsne@mfcc"}
     assert _stages(log) - _always(second) <= combined
     assert set(second.json("metrics/summary.json")) == {"mfcc"}
 
