@@ -98,7 +98,7 @@ $(TEST_STAMP): tests/requirements.lock $(REMOTE_STAMP)
 test: $(TEST_STAMP) ## run the tests
 	@python -m pytest --ignore=tests/ui --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
-test-slow: $(TEST_STAMP) ## run the statistical tests that take minutes
+test-slow: $(TEST_STAMP) ## run the tests that take minutes: simulations, the paper's preset end to end
 	@python -m pytest -m slow
 
 test-ui: $(UI_STAMP) ## run the tests in a browser, your system's Chromium

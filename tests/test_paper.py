@@ -15,6 +15,8 @@ from benchmarks.mirror import irmas
 from benchmarks.mirror.__main__ import write
 from stages import store
 
+pytestmark = pytest.mark.slow  # minutes for three foundation encoders; their parts are tested in tests/encode
+
 TINY = """
 extends: rehearsal
 corpus:
