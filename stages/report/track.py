@@ -385,7 +385,7 @@ def _find(client, home, key):
 
 def _log(client, home, record, name, tags):
     """Write one run; it is whole where it has its digest and is finished, which comes last."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+    from mlflow.entities import Metric, Param
 
     run = client.create_run(home, run_name=name, tags=tags).info.run_id
     client.log_batch(run, params=[Param(*param) for param in record.params.items()])
@@ -393,9 +393,7 @@ def _log(client, home, record, name, tags):
     metrics = [Metric(metric, value, timestamp=0, step=step) for metric, value, step in record.metrics + record.taken]
     for start in range(0, len(metrics), _BATCH):
         client.log_batch(run, metrics=metrics[start : start + _BATCH])
-    dataset = Dataset(record.dataset["name"], record.dataset["digest"], "local",
-                      f'{{"uri": "{record.dataset["source"]}"}}')  # fmt: skip
-    client.log_inputs(run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "analysis")])])
+    _log_corpus(client, run, record.dataset)
     for folder, path in record.files:
         client.log_artifact(run, str(path), folder or None)
     if record.grid:
@@ -406,6 +404,22 @@ def _log(client, home, record, name, tags):
     client.set_tag(run, DIGEST, record.digest)
     client.set_terminated(run)
     return run
+
+
+def _log_corpus(client, run, corpus):
+    """Name the corpus as the run's data set, which runs of all clones share."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
+
+    dataset = Dataset(corpus["name"], corpus["digest"], "local", f'{{"uri": "{corpus["source"]}"}}')
+    inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "analysis")])]
+    try:
+        client.log_inputs(run, inputs)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        # MLflow looks for the data set before it adds it; another clone was quicker, so now it is found
+        client.log_inputs(run, inputs)
 
 
 @command

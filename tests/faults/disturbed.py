@@ -1,5 +1,6 @@
 """A small pipeline to disturb: seven clips, three values, an encoder that takes no time, and real stage processes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ SETTINGS = {
 TOY = """
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -45,6 +47,8 @@ class Toy(Encoder):
     def load(self, folder, device):
         def network(waveforms):
             time.sleep(self.delay)
+            while Path("pause").exists() and Path(Path("pause").read_text()).exists():
+                time.sleep(0.01)
             return np.stack([waveforms.mean(1), waveforms.std(1), np.abs(waveforms).max(1)], axis=1)
 
         return network
@@ -100,6 +104,17 @@ def start(module, *arguments, folder="."):
         [sys.executable, "-m", module, *arguments], cwd=folder, env=environment(folder), text=True,
         start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def pausing_after(value, folder="."):
+    """A stage that makes embeddings here stops for the time of the block once those at `value` are written."""
+    pause = Path(folder, "pause")
+    pause.write_text(str(target(value)))
+    try:
+        yield
+    finally:
+        pause.unlink()
 
 
 def ended(process, how=signal.SIGKILL):

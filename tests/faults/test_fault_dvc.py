@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from disturbed import REPOSITORY, SETTINGS, TOY, Bench, flipped, outputs, start, target, toy, written
+from disturbed import REPOSITORY, SETTINGS, TOY, Bench, flipped, outputs, pausing_after, start, target, toy, written
 from ruamel.yaml import YAML
 
 from stages import params, paths
@@ -96,17 +96,18 @@ def test_dvc_is_stopped(repository, wait, how):
     """Ctrl-C reaches DVC and the stage; a kill of DVC alone leaves the stage, for which the next one waits."""
     root, undisturbed = repository
     shutil.rmtree(root / target("-10").parent)
-    process = start("dvc", "repro", folder=root)
-    wait((root / target("-20")).exists)
-    finished = written(root / target("-20").parent)
-    if how == "interrupt":
-        os.killpg(process.pid, signal.SIGINT)
-        said = "".join(process.communicate(timeout=60))
-        assert process.returncode != 0 and "earshift: interrupted; what is finished stays" in said
-        assert "Traceback" not in said
-    else:
-        process.kill()
-        process.wait()
+    with pausing_after("-20", root):
+        process = start("dvc", "repro", folder=root)
+        wait((root / target("-20")).exists)
+        finished = written(root / target("-20").parent)
+        if how == "interrupt":
+            os.killpg(process.pid, signal.SIGINT)
+            said = "".join(process.communicate(timeout=60))
+            assert process.returncode != 0 and "earshift: interrupted; what is finished stays" in said, said
+            assert "Traceback" not in said
+        else:
+            process.kill()
+            process.wait()
     repro(root)
     process.communicate(timeout=60)
     assert outputs(root) == undisturbed

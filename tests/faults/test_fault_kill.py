@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from disturbed import ended, outputs, start, target, written
+from disturbed import ended, outputs, pausing_after, start, target, written
 
 from stages import paths
 from stages.corpus.build import build
@@ -79,9 +79,10 @@ def test_kill_a_worker(slow, pool, wait):
 def test_interrupt_a_stage(slow, wait):
     """Ctrl-C reaches the whole group: the stage and its workers."""
     pipeline, undisturbed = slow
-    process = start("stages.encode.embed", "toy", "gain")
-    wait(target("-20").exists)
-    os.killpg(process.pid, signal.SIGINT)
+    with pausing_after("-20"):
+        process = start("stages.encode.embed", "toy", "gain")
+        wait(target("-20").exists)
+        os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err == "earshift: interrupted; what is finished stays, and the next run goes on from there\n"

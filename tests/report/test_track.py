@@ -448,6 +448,24 @@ def test_what_another_clone_has_not_finished_is_left_alone(ready):
     assert {r.info.run_id for r in runs(ready) if r.info.status == "RUNNING"} == {theirs} and len(runs(ready)) == 6
 
 
+def test_another_clone_adds_the_data_set_first(ready, monkeypatch):
+    """MLflow looks for it and adds it then; who comes in between is told of a constraint of the database."""
+    from mlflow.exceptions import BAD_REQUEST, MlflowException
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    real, refused = SqlAlchemyStore._log_inputs_impl, []
+
+    def too_late(self, *arguments):
+        real(self, *arguments)
+        if not refused:
+            refused.append(arguments)
+            raise MlflowException("UNIQUE constraint failed: datasets.digest", BAD_REQUEST)
+
+    monkeypatch.setattr(SqlAlchemyStore, "_log_inputs_impl", too_late)
+    track.main()
+    assert refused and all(len(run.inputs.dataset_inputs) == 1 for run in runs(ready)) and len(runs(ready)) == 5
+
+
 def test_two_clones_and_one_server(world, tmp_path_factory):
     """The same results from two clones at once, neither of which sees the other's lock."""
     team = tmp_path_factory.mktemp("team")
