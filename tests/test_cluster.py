@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from clones import small_run
 
-from stages import cluster as cluster_module
 from stages import paths
-from stages.cluster import _Shelf, _WorkingFolder, device, ordered_map
+from stages.cluster import client, device, ordered_map, parcels
+from stages.cluster.parcels import Shelf
+from stages.cluster.worker import WorkingFolder
 from stages.encode.embed import embed
 from stages.errors import UserError
 from stages.perturb.run import perturb
@@ -339,8 +340,8 @@ def test_a_task_that_kills_its_workers_is_named(cluster, tasks):
 
 def test_when_no_worker_is_left_nothing_hangs(cluster, tasks, monkeypatch):
     address = cluster(1)
-    monkeypatch.setattr(cluster_module, "_PATIENCE", 1.0)
-    monkeypatch.setattr(cluster_module, "_LOOK", 0.2)
+    monkeypatch.setattr(client, "_PATIENCE", 1.0)
+    monkeypatch.setattr(client, "_LOOK", 0.2)
     with pytest.raises(UserError, match="no workers for 1 s, since clips 1 to 16 of data/corpus/clips.csv"):
         list(ordered_map(tasks.die, [(0, 16)], address, together=True))
     with pytest.raises(UserError, match=f"{address} has no workers; start some"):
@@ -398,12 +399,12 @@ def test_a_worker_that_does_not_see_the_folder_is_refused(cluster, tasks, tmp_pa
 
 
 def test_equal_arrays_are_one_file_until_there_are_too_many(workspace, monkeypatch):
-    with _Shelf() as shelf:
+    with Shelf() as shelf:
         first = shelf.put(b"some content")
         assert shelf.put(b"some content") == first
         shelf.give_back([first, first])
         assert Path(first).read_bytes() == b"some content"
-        monkeypatch.setattr(cluster_module, "_KEPT", 0)
+        monkeypatch.setattr(parcels, "_KEPT", 0)
         shelf.give_back([shelf.put(b"some content")])
         assert not Path(first).exists()
         shelf.put(b"other content")
@@ -415,7 +416,7 @@ def test_threads_of_two_repositories_take_turns(tmp_path, monkeypatch):
     roots = [str(tmp_path / name) for name in ("one", "two")]
     for root in roots:
         os.mkdir(root)
-    enter, found = _WorkingFolder(), []
+    enter, found = WorkingFolder(), []
 
     def work(root):
         with enter(root):
