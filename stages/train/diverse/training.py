@@ -134,7 +134,8 @@ def _key(params, data, what, trial):
     networks = asdict(params.diverse.networks)
     own = {streams.TIMBRE: ("timbre",), streams.END_TO_END: ("filters",), streams.NEURALOGRAM: ("mobilenet",)}
     kept = ("mobilenet",) if what == MOBILENET else ("transformer", *own.get(what, ()))
-    code = [*CODE, "stages.train.loop", "stages.train.diverse.transformer", "stages.train.diverse.losses"]
+    own_code = [f"stages.train.diverse.{name}" for name in ("streams", "transformer", "losses")]
+    code = [*CODE, "stages.train.loop", *own_code]
     return fingerprint(
         what=what, options=options, networks={k: networks[k] for k in kept}, trial=trial, data=data.material.digest,
         threads=params.diverse.threads, tags=data.tags, code=source_sha256(*map(import_module, code)),
