@@ -2,7 +2,8 @@
 
 Real stages, each in a process of its own as ``dvc repro`` runs them, on packed clips of 3 s and all cores. Before the
 sizes that count, every stage runs on the least there is; what that takes is its start-up: Python, imports, workers,
-models. Slopes are of the work above it, on logarithmic axes.
+models. Slopes are of the work above it, on logarithmic axes. Sizes are so large that work outweighs start-up even at
+the smallest.
 
 - perturb: reverb with its audio kept, by clips (severity, which is measured on 32 clips at most, on one) and by values
 - embed: musicnn by clips, yamnet by values, and by encoders: one run for each of several copies of mfcc
@@ -20,11 +21,15 @@ from benchmarks._growth import Growth
 from benchmarks._results import FOLDER, Table
 from stages import paths
 
-CLIPS = (64, 128, 256, 512)
-VECTORS = (1024, 2048, 4096, 8192)  # clips of cca, which takes little for each
-VALUES = (2, 4, 8, 16)
+CLIPS = (256, 512, 1024, 2048)
+COMPARED = (64, 128, 256, 512)  # clips of distances, each with all
+VECTORS = (4096, 8192, 16384, 32768)  # clips of cca, which takes little for each
+VALUES = (8, 16, 32, 64)
 COPIES = (1, 2, 4, 8)
-GRIDS = {"gain": [-40 + 2 * step for step in range(16)], "reverb": [0.06 * (step + 1) for step in range(16)]}
+GRIDS = {
+    "gain": [round(-40 + 0.3 * step, 1) for step in range(128)],
+    "reverb": [round(0.015 * (step + 1), 3) for step in range(64)],
+}
 STAGES = ("perturb", "embed", "cca", "distances")  # in the order of their colours
 PICTURE = "scaling.png"
 
@@ -176,10 +181,10 @@ PARTS = {
     "perturb, clips": Part(CLIPS, lambda n: _perturb(n, 4, 1), lambda: _perturb(8, 4, 1), 8),
     "embed musicnn, clips": Part(CLIPS, lambda n: _embed("musicnn", n, 4), lambda: _embed("musicnn", 16, 4), 16),
     "cca, clips": Part(VECTORS, lambda n: _cca(n, 6), lambda: _cca(32, 6), 32),
-    "distances, clips": Part(CLIPS, lambda n: _originals(n), lambda: _originals(8), 8),
+    "distances, clips": Part(COMPARED, lambda n: _originals(n), lambda: _originals(8), 8),
     "perturb, values": Part(VALUES, lambda n: _perturb(128, n, 32), lambda: _perturb(8, 2, 2), 1 / 8),
-    "embed yamnet, values": Part(VALUES, lambda n: _embed("yamnet", 128, n), lambda: _embed("yamnet", 32, 2), 1 / 2),
-    "cca, values": Part((4, 8, 16, 32), lambda n: _cca(1000, n), lambda: _cca(32, 4), 1 / 8),
+    "embed yamnet, values": Part(VALUES, lambda n: _embed("yamnet", 160, n), lambda: _embed("yamnet", 32, 2), 2 / 5),
+    "cca, values": Part((16, 32, 64, 128), lambda n: _cca(1000, n), lambda: _cca(32, 4), 1 / 8),
     "distances, values": Part(VALUES, lambda n: _distances(96, n), lambda: _distances(8, 2), 1 / 72),
     "embed mfcc, encoders": Part(COPIES, lambda n: _encoders(n)),
 }

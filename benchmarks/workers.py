@@ -1,6 +1,6 @@
 """The embed stage with one worker and with two: ``python -m benchmarks.workers``.
 
-The same 256 clips of 3 s at four values, real processes of the stage, one after another. *Whole* is the process from
+The same 512 clips of 3 s at four values, real processes of the stage, one after another. *Whole* is the process from
 start to end, *busy* the time between its first and its last clip, the start of workers and the loading of models
 included, *steady* what is left of that after a run over 32 clips at two values is taken away: the rate of a long run.
 The embedding files are compared byte by byte. Two workers cannot be twice as fast where both cores share what bounds
@@ -22,7 +22,7 @@ from benchmarks import _workspace
 from benchmarks._results import Table
 from stages import paths
 
-FEW, MANY = (32, [-13, -4]), (256, [-31, -22, -13, -4])  # clips and values
+FEW, MANY = (32, [-13, -4]), (512, [-31, -22, -13, -4])  # clips and values
 SIZES = {"few": FEW, "many": MANY}
 ENCODERS = ("musicnn", "yamnet", "mfcc")
 ROUNDS = 2
