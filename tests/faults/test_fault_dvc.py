@@ -65,6 +65,15 @@ def repro(root):
     return out + err
 
 
+@pytest.fixture
+def made(repository):
+    """The same with everything made, also where a test is run alone."""
+    root, _ = repository
+    if not (root / target("-10")).exists():
+        repro(root)
+    return repository
+
+
 def test_two_at_once(repository):
     """DVC lets one of them through; the other says so and fails, or finds all done."""
     root, undisturbed = repository
@@ -79,9 +88,9 @@ def test_two_at_once(repository):
     assert outputs(root) == undisturbed
 
 
-def test_two_stages_at_once_on_one_output(repository):
+def test_two_stages_at_once_on_one_output(made):
     """Without DVC nobody watches but the stage itself: the second waits, and finds all done."""
-    root, undisturbed = repository
+    root, undisturbed = made
     shutil.rmtree(root / target("-10").parent)
     both = [start("stages.encode.embed", "toy", "gain", folder=root) for _ in range(2)]
     told = ["".join(process.communicate(timeout=120)) for process in both]
@@ -92,9 +101,9 @@ def test_two_stages_at_once_on_one_output(repository):
 
 
 @pytest.mark.parametrize("how", ["interrupt", "kill dvc alone"])
-def test_dvc_is_stopped(repository, wait, how):
+def test_dvc_is_stopped(made, wait, how):
     """Ctrl-C reaches DVC and the stage; a kill of DVC alone leaves the stage, for which the next one waits."""
-    root, undisturbed = repository
+    root, undisturbed = made
     shutil.rmtree(root / target("-10").parent)
     with pausing_after("-20", root):
         process = start("dvc", "repro", folder=root)
@@ -114,12 +123,12 @@ def test_dvc_is_stopped(repository, wait, how):
     assert finished.items() <= written(root / target("-20").parent).items()
 
 
-def test_damage_and_other_times(repository):
+def test_damage_and_other_times(made):
     """DVC sees that a file has changed and runs its stage, which makes that file alone.
 
     What DVC keeps of it must not be the same file, or it would be damaged with it and put back again.
     """
-    root, undisturbed = repository
+    root, undisturbed = made
     flipped(root / target("-10"), 0.5)
     flipped(root / paths.originals("toy"), 0.5)
     flipped(root / paths.perturbed("gain") / "5.json", 0.5)
