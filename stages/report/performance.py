@@ -1,4 +1,4 @@
-"""How well networks do their tasks as audio is deformed, after the third study's Figure 6.
+"""How well networks do their tasks as audio is deformed, after the third study's Figure 4.
 
 Conventions
 -----------
