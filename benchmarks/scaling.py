@@ -46,7 +46,9 @@ def main(arguments=()):
     note = (
         "*Doubled*: seconds at a size over those at half of it, start-up included, then without it. Straight line: "
         "seconds a + b size. Distances grow with the square of clips because every clip is compared to every other "
-        "(docs/scale.md); CCA holds all vectors of a pair in memory. All else is linear, and its memory flat."
+        "(docs/scale.md); CCA holds all vectors of a pair in memory. Perturb writes half a megabyte for every clip and "
+        "value, and from some gigabytes on the system takes longer to find memory for them. All else is linear, and "
+        "its memory flat."
     )
     return [Table(COLUMNS, rows, "Cost of clips, values and encoders", note, PICTURE)]
 
