@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-After the third study's Figures 5, 8 and 11. A marginal mean is what a model says of one level of a factor, averaged over
+After the third study's Figures 5, 8, 11. A marginal mean is what a model says of one level of a factor, averaged over
 the levels of the other factors and over the values (:mod:`stages.analyse.significance`). A line is its interval. A pair
 of distances has one mark in all panels; the audio alone has no encoder. Models that could not be fitted are left out.
 """
