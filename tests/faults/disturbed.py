@@ -99,10 +99,12 @@ def environment(folder):
 
 
 def start(module, *arguments, folder="."):
-    """``python -m MODULE ...`` as a process of its own, the leader of a new group."""
+    """``python -m MODULE ...`` as a process of its own, the leader of a new group, that Ctrl-C interrupts."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments], cwd=folder, env=environment(folder), text=True,
         start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Where tests run in the background of a shell, SIGINT is ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
