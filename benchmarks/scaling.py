@@ -5,9 +5,11 @@ sizes that count, every stage runs on the least there is; what that takes is its
 models. Slopes are of the work above it, on logarithmic axes. Sizes are so large that work outweighs start-up even at
 the smallest.
 
-- perturb: reverb with its audio kept, by clips (severity, which is measured on 32 clips at most, on one) and by values
+- perturb: pitch with its audio kept, by clips (severity, which is measured on 32 clips at most, on one) and by values.
+  Of the effects it is among those that take the longest for the bytes they write, so what is measured is the stage, not
+  how the system finds memory for what is written
 - embed: musicnn by clips, yamnet by values, and by encoders: one run for each of several copies of mfcc
-- cca: by clips and by values, on vectors of 512 numbers that are drawn
+- cca: by clips and by values, on vectors of 512 numbers that are drawn; and the memory of svd and trajectories on them
 - distances: of the originals by clips, which means by their square since all clips are compared to all, and by values
 """
 
@@ -22,13 +24,14 @@ from benchmarks._results import FOLDER, Table
 from stages import paths
 
 CLIPS = (256, 512, 1024, 2048)
+PITCHED = (96, 192, 384, 768)  # clips of perturb
 COMPARED = (64, 128, 256, 512)  # clips of distances, each with all
 VECTORS = (4096, 8192, 16384, 32768)  # clips of cca, which takes little for each
 VALUES = (8, 16, 32, 64)
 COPIES = (1, 2, 4, 8)
 GRIDS = {
     "gain": [round(-40 + 0.3 * step, 1) for step in range(128)],
-    "reverb": [round(0.015 * (step + 1), 3) for step in range(64)],
+    "pitch": [round(0.1 * (step + 1), 1) for step in range(64)],
 }
 STAGES = ("perturb", "embed", "cca", "distances")  # in the order of their colours
 PICTURE = "scaling.png"
@@ -42,15 +45,14 @@ def main(arguments=()):
             found[label] = growth
             rows.append(_row(label, growth, memory))
             _print(rows[-1])
+        analyses = _memory()
     _draw(found)
     note = (
         "*Doubled*: seconds at a size over those at half of it, start-up included, then without it. Straight line: "
         "seconds a + b size. Distances grow with the square of clips because every clip is compared to every other "
-        "(docs/scale.md); CCA holds all vectors of a pair in memory. Perturb writes half a megabyte for every clip and "
-        "value, and from some gigabytes on the system takes longer to find memory for them. All else is linear, and "
-        "its memory flat."
+        "(docs/scale.md). All else is linear, and its memory flat."
     )
-    return [Table(COLUMNS, rows, "Cost of clips, values and encoders", note, PICTURE)]
+    return [Table(COLUMNS, rows, "Cost of clips, values and encoders", note, PICTURE), analyses]
 
 
 COLUMNS = ("stage, by", "sizes", "seconds", "start-up, s", "doubled", "doubled, without start-up", "a, s", "b, ms",
@@ -117,8 +119,8 @@ def _prepared(clips, perturbation, values, encoders=("mfcc",), **more):
 
 
 def _perturb(clips, values, measured):
-    _prepared(clips, "reverb", values, **{"perturb.keep_audio": True, "perturb.severity_clips": measured})
-    return _workspace.perturbed("reverb")
+    _prepared(clips, "pitch", values, **{"perturb.keep_audio": True, "perturb.severity_clips": measured})
+    return _workspace.perturbed("pitch")
 
 
 def _embed(encoder, clips, values):
@@ -144,7 +146,8 @@ def _encoders(count):
     )  # fmt: skip
 
 
-def _cca(clips, values):
+def _drawn(clips, values):
+    """Embeddings of mfcc under gain that are drawn."""
     import numpy as np
 
     from stages import store
@@ -165,7 +168,32 @@ def _cca(clips, values):
         attributes = {"value": "original" if value is None else str(value), "growth": "up", "unit": "dB"}
         valid = np.ones(clips, dtype=bool)
         store.write_embeddings(path, store.Embeddings(features, list(table["clip"]), valid, attributes))
-    return _workspace.run("cca@mfcc-gain", "stages.analyse.cca", "mfcc", "gain")
+
+
+def _cca(clips, values):
+    _drawn(clips, values)
+    return _analysed("cca")
+
+
+def _analysed(analysis):
+    return _workspace.run(f"{analysis}@mfcc-gain", f"stages.analyse.{analysis}", "mfcc", "gain")
+
+
+def _memory():
+    """MiB of the analyses whose memory does not grow with clips."""
+    rows = {analysis: [] for analysis in ("cca", "svd", "trajectories")}
+    for clips in VECTORS:
+        _drawn(clips, 6)
+        for analysis, peaks in rows.items():
+            peaks.append(_analysed(analysis).peak)
+        print("scaling: memory:", ", ".join(f"{name} {peaks[-1]:.0f} MiB" for name, peaks in rows.items()), flush=True)
+    note = (
+        f"Largest memory of the process. At {VECTORS[-1]:,} clips their vectors are "
+        f"{VECTORS[-1] * 7 * 512 * 4 / 2**20:,.0f} MiB, read block by block."
+    )
+    named = [f"{clips:,} clips, MiB" for clips in VECTORS]
+    shown = [(analysis, *peaks) for analysis, peaks in rows.items()]
+    return Table(("analysis", *named), shown, "Memory of analyses", note)
 
 
 def _originals(clips):
@@ -180,12 +208,12 @@ def _distances(clips, values):
 
 
 PARTS = {
-    "perturb, clips": Part(CLIPS, lambda n: _perturb(n, 4, 1), lambda: _perturb(8, 4, 1), 8),
+    "perturb, clips": Part(PITCHED, lambda n: _perturb(n, 2, 1), lambda: _perturb(8, 2, 1), 8),
     "embed musicnn, clips": Part(CLIPS, lambda n: _embed("musicnn", n, 4), lambda: _embed("musicnn", 16, 4), 16),
     "cca, clips": Part(VECTORS, lambda n: _cca(n, 6), lambda: _cca(32, 6), 32),
     "distances, clips": Part(COMPARED, lambda n: _originals(n), lambda: _originals(8), 8),
-    "perturb, values": Part(VALUES, lambda n: _perturb(128, n, 32), lambda: _perturb(8, 2, 2), 1 / 8),
-    "embed yamnet, values": Part(VALUES, lambda n: _embed("yamnet", 160, n), lambda: _embed("yamnet", 32, 2), 2 / 5),
+    "perturb, values": Part(VALUES, lambda n: _perturb(24, n, 24), lambda: _perturb(4, 2, 4), 1 / 3),
+    "embed yamnet, values": Part(VALUES, lambda n: _embed("yamnet", 224, n), lambda: _embed("yamnet", 32, 2), 2 / 7),
     "cca, values": Part((16, 32, 64, 128), lambda n: _cca(1000, n), lambda: _cca(32, 4), 1 / 8),
     "distances, values": Part(VALUES, lambda n: _distances(96, n), lambda: _distances(8, 2), 1 / 72),
     "embed mfcc, encoders": Part(COPIES, lambda n: _encoders(n)),

@@ -24,6 +24,7 @@ import hashlib
 import io
 import json
 import math
+import mmap
 import os
 import shutil
 import sys
@@ -349,11 +350,11 @@ def _clips_of(file):
     return [each.decode() for each in clip], valid
 
 
-def _matrix(file, name, rows):
-    found = _values(file, name, "f", 2)
+def _matrix(file, name, rows, read=np.asarray):
+    found = _dataset(file, name, "f", 2)
     if len(found) != rows:
         raise ValueError(f"{name} has {len(found)} rows for {rows} clips")
-    return found
+    return read(found)
 
 
 @contextlib.contextmanager
@@ -374,7 +375,7 @@ def _checked(path):
 class Embeddings:
     """One vector per clip, in clips.csv order.
 
-    features : float32 [shape=(clips, dim)], NaN where not valid
+    features : float32 [shape=(clips, dim)], NaN where not valid; or :class:`Rows` of it
     clip : list of str
     valid : bool [shape=(clips,)]
     attributes : dict (encoder, perturbation, value, unit, strength, fingerprint, ...)
@@ -395,11 +396,40 @@ def write_embeddings(path, embeddings):
         file.attrs.update(dict(sorted(embeddings.attributes.items())))
 
 
-def read_embeddings(path):
-    """:class:`Embeddings` from `path`."""
+def read_embeddings(path, *, lazily=False):
+    """:class:`Embeddings` from `path`; lazily, its features are :class:`Rows`, which stay there until asked for."""
     with _checked(path) as file:
         clip, valid = _clips_of(file)
-        return Embeddings(_matrix(file, "features", len(clip)), clip, valid, _attributes(file))
+        features = _matrix(file, "features", len(clip), Rows if lazily else np.asarray)
+        return Embeddings(features, clip, valid, _attributes(file))
+
+
+class Rows:
+    """A matrix in a file: ``rows[which]`` is a copy of some of its rows, and nothing else of it takes memory.
+
+    shape : (int, int)
+    dtype : np.dtype
+    """
+
+    def __init__(self, dataset):
+        self.shape, self.dtype = dataset.shape, dataset.dtype
+        self._map, self._matrix = None, np.empty(self.shape, self.dtype)
+        if dataset.size:
+            if dataset.chunks is not None or dataset.id.get_offset() is None:
+                raise ValueError(f"{dataset.name} is not in one piece")
+            with open(dataset.file.filename, "rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            offset, size = dataset.id.get_offset(), dataset.size
+            self._matrix = np.frombuffer(self._map, self.dtype, size, offset).reshape(self.shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, which):
+        found = np.array(self._matrix[which])
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)  # they stay in the system's cache, and count as nobody's memory
+        return found
 
 
 def read_fingerprint(path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,6 +70,35 @@ def test_embeddings_come_back(tmp_path, rng):
     assert read.features.dtype == np.float32 and read.valid.dtype == bool
     assert (read.clip, list(read.valid), read.attributes) == (given.clip, list(given.valid), given.attributes)
     assert store.read_fingerprint(tmp_path / "e.h5") == "f"
+
+
+def test_embeddings_are_read_when_asked_for(tmp_path, rng):
+    features = rng.normal(size=(50, 7)).astype(np.float32)
+    path, names, valid = tmp_path / "e.h5", [str(i) for i in range(50)], np.ones(50, dtype=bool)
+    store.write_embeddings(path, store.Embeddings(features, names, valid))
+    rows = store.read_embeddings(path, lazily=True).features
+    assert (rows.shape, rows.dtype, len(rows)) == ((50, 7), np.float32, 50)
+    store.write_embeddings(path, store.Embeddings(features + 1, names, valid))  # what was opened stays what it was
+    for which in (slice(3, 9), slice(None), [4, 4, 40, 2], np.arange(50) % 2 == 0, slice(0, 0)):
+        np.testing.assert_array_equal(rows[which], features[which])
+    rows[:][:] = 0
+    np.testing.assert_array_equal(rows[:], features)
+
+
+def test_no_embeddings_are_read_when_asked_for(tmp_path):
+    store.write_embeddings(tmp_path / "e.h5", store.Embeddings(np.empty((0, 7)), [], np.empty(0, dtype=bool)))
+    rows = store.read_embeddings(tmp_path / "e.h5", lazily=True).features
+    assert rows.shape == (0, 7) and rows[:].shape == (0, 7)
+
+
+def test_embeddings_that_cannot_be_read_in_part_are_damaged(tmp_path):
+    with store._hdf5(tmp_path / "e.h5") as (file, _):
+        file.create_dataset("features", data=np.ones((4, 3), np.float32), chunks=(2, 3))
+        file.create_dataset("clip", data=[b"a", b"b", b"c", b"d"], dtype=h5py.string_dtype())
+        file.create_dataset("valid", data=np.ones(4, dtype=bool))
+    assert store.read_embeddings(tmp_path / "e.h5").features.sum() == 12
+    with pytest.raises(UserError, match="e.h5 is damaged or cannot be read .* not in one piece"):
+        store.read_embeddings(tmp_path / "e.h5", lazily=True)
 
 
 def test_distances_come_back(tmp_path, rng):

@@ -1,4 +1,4 @@
-"""A file of embeddings, also read as one of distances."""
+"""A file of embeddings, read at once and in part, also read as one of distances."""
 
 from pathlib import Path
 
@@ -19,5 +19,10 @@ def target(data):
         assert found.features.shape[0] == len(found.clip) == len(found.valid) and found.features.ndim == 2
     except UserError:
         found = None
+    try:
+        rows = store.read_embeddings(path, lazily=True).features
+        assert found is not None and rows[:].shape == rows[: len(rows)].shape == found.features.shape
+    except UserError:
+        pass
     distances = store.read_distances(path)
     assert found is None or len(distances.clip) == len(found.clip)

@@ -34,19 +34,21 @@ import numpy as np
 
 from stages import params, paths, store
 from stages.analyse import data, directions
+from stages.analyse.spilled import Spilled
 from stages.analyse.statistics import (
     NEGLIGIBLE,
     group_bootstrap,
     present_mean,
     resampled_spearman,
-    shuffled,
     signed_square,
     spearman,
     with_interval,
 )
+from stages.analyse.strengths import Strengths
 from stages.errors import command
 
-_FITS = 256  # shuffles fitted at a time, so that memory does not grow with their number
+_FITS = 257  # strengths, true or shuffled, fitted at a time, so that memory does not grow with their number
+_ELEMENTS = 2**21  # numbers of all points held at a time, so that it does not grow with the clips
 _SHORTEST = 4  # values that the halves of a clip need: two to fit, two to score
 _NOISIEST = 1.5  # points within this factor of dimensions are where an unregularised fit is at its noisiest
 _NAMED = 5  # clips or instruments that a note names
@@ -117,22 +119,24 @@ def analyse(trajectories, options):
     t, confidence = trajectories, options.confidence
     train = t.indices("train")
     fits, single, pooled = _stacked(t, options)
-    published, heldout = _clipwise(t, train, options)
-
-    def samplewise(chosen):
-        return _over_clips(published[chosen], heldout[chosen], t.group[train[chosen]], options)
+    members = {None: np.ones(len(train), dtype=bool), **{name: t.members(name)[train] for name in fits}}
+    published, heldout, nulls = _clipwise(t, train, members, options)
+    samplewise = {
+        name: _over_clips(published[chosen], heldout[chosen], nulls[name], t.group[train[chosen]], options)
+        for name, chosen in members.items()
+    }
 
     instruments = {
         name: {
             "global": _own_intervals(single[name], t, fit).summary(confidence),
-            "samplewise": samplewise(t.members(name)[train]).summary(confidence),
+            "samplewise": samplewise[name].summary(confidence),
             "train_clips": len(fit.train),
             "test_clips": len(fit.test),
             "rows": len(fit.train) * len(t.values),
         }
         for name, fit in fits.items()
     }
-    unmoved = t.clip[train[np.isnan(published[:, 0])]].tolist()
+    unmoved = t.clip[train[np.isnan(published)]].tolist()
     result = {
         **t.heading,
         "clips": {
@@ -143,11 +147,11 @@ def analyse(trajectories, options):
         },
         "global": _mean(list(single.values())).summary(confidence),
         "pooled": pooled.summary(confidence),
-        "samplewise": samplewise(slice(None)).summary(confidence),
+        "samplewise": samplewise[None].summary(confidence),
         "instruments": instruments,
         "notes": _notes(t, fits, unmoved),
     }
-    return result, _scatter(t, fits), _clip_table(t, train, published[:, 0], heldout[:, 0])
+    return result, _scatter(t, fits), _clip_table(t, train, published, heldout)
 
 
 # ------------------------------------------------------------------------------------------------- global and pooled
@@ -159,19 +163,20 @@ def _stacked(t, options):
     clips[None] = (t.indices("train"), t.indices("test"))
     fits, plain, published, heldout = {}, {}, {name: [] for name in clips}, {name: [] for name in clips}
     rng = np.random.default_rng((options.seed, 0))
-    for strengths in _batches(rng, len(t.clip), len(t.values), options.permutations):
-        for name, (own, tested) in clips.items():
-            mean, (weights, ridged) = directions.stacked_weights(
-                t.vectors, own, strengths[:, own], ridges=(0.0, options.ridge)
-            )
-            seen = directions.projections(t.vectors, own, mean, weights)
-            unseen = directions.projections(t.vectors, tested, mean, ridged)
-            published[name].append(_correlation(seen, strengths[:, own]) ** 2)
-            heldout[name].append(signed_square(_correlation(unseen, strengths[:, tested])))
-            if name not in fits:
-                unridged = directions.projections(t.vectors, tested, mean, weights[:, :1])
-                plain[name] = float(signed_square(_correlation(unridged, strengths[:1, tested]))[0])
-                fits[name] = _Fit(own, tested, mean, weights[:, 0], seen[0].copy(), unseen[0].copy())
+    with Strengths(rng, len(t.clip), len(t.values), options.permutations) as strengths:
+        for batch in strengths.batches(_FITS):
+            for name, (own, tested) in clips.items():
+                mean, (weights, ridged) = directions.stacked_weights(
+                    t.vectors, own, strengths.of(batch, own), ridges=(0.0, options.ridge)
+                )
+                rho, seen = _scored(t, own, mean, weights, strengths.of(batch, own))
+                published[name].append(rho**2)
+                rho, unseen = _scored(t, tested, mean, ridged, strengths.of(batch, tested))
+                heldout[name].append(signed_square(rho))
+                if name not in fits:
+                    rho, _ = _scored(t, tested, mean, weights[:, :1], strengths.of(slice(0, 1), tested))
+                    plain[name] = float(signed_square(rho[0]))
+                    fits[name] = _Fit(own, tested, mean, weights[:, 0], seen, unseen)
     rng = np.random.default_rng((options.seed, 1))
     published_draws = _draws(rng, t, clips[None][0], [(f.train, f.seen) for f in fits.values()], options.bootstrap)
     heldout_draws = _draws(rng, t, clips[None][1], [(f.test, f.unseen) for f in fits.values()], options.bootstrap)
@@ -190,21 +195,25 @@ def _stacked(t, options):
     return fits, scores, pooled
 
 
-def _batches(rng, clips, values, permutations):
-    """Strengths as ranks [shape=(fits, clips, values)], batch by batch: the true ones first, then shuffled ones."""
-    for start in range(0, permutations, _FITS):
-        batch = shuffled(rng, min(_FITS, permutations - start), clips, values)
-        if start == 0:
-            batch = np.concatenate([np.broadcast_to(np.arange(values, dtype=batch.dtype), (1, clips, values)), batch])
-        yield batch
+def _scored(t, clips, mean, weights, strengths):
+    """Spearman's correlations [shape=(fits,)] of strengths and projections over the points of `clips`, NaN without any.
 
-
-def _correlation(projections, strengths):
-    """Spearman's correlation over the points of all clips [shape=(fits, clips, values)], NaN without clips."""
-    fits, clips, _ = projections.shape
-    if clips == 0:
-        return np.full(fits, np.nan)
-    return spearman(projections.reshape(fits, -1), strengths.reshape(fits, -1))
+    And the projections of the first fit [shape=(clips, values)].
+    """
+    fits, count, values = strengths.shape
+    if count == 0:
+        return np.full(fits, np.nan), np.empty((0, values))
+    rho, points = np.empty(fits), count * values
+    with Spilled(fits, points, np.float64) as projected:
+        for part in directions.blocks(count, values * max(t.dim, fits)):
+            block = directions.projections(t.vectors, clips[part], mean, weights)
+            projected.write(0, part.start * values, block.reshape(fits, -1))
+        step = max(1, _ELEMENTS // points)
+        for start in range(0, fits, step):
+            rows = slice(start, min(start + step, fits))
+            truth = strengths[rows, :].reshape(-1, points)
+            rho[rows] = spearman(projected.read(rows, slice(0, points)), truth)
+        return rho, projected.read(slice(0, 1), slice(0, points)).reshape(count, values).copy()
 
 
 def _draws(rng, t, clips, scored, resamples):
@@ -247,37 +256,54 @@ def _mean(scores):
 # --------------------------------------------------------------------------------------------------------- sample-wise
 
 
-def _clipwise(t, train, options):
-    """In-sample R2 and held-out correlation of every training clip.
+def _clipwise(t, train, members, options):
+    """In-sample R2 and held-out correlation of every training clip, and their means on shuffled strengths.
+
+    Parameters
+    ----------
+    members : dict of name to bool [shape=(clips,)]
 
     Returns
     -------
-    published, heldout : float64 [shape=(clips, 1 + shuffles)], the true strengths first; NaN where the clip has none
+    published, heldout : float64 [shape=(clips,)], NaN where the clip has none
+    nulls : dict of name to float64 [shape=(2, shuffles)], means of either over the members that have one
     """
     count, values = len(train), len(t.values)
-    published = np.empty((count, 1 + options.permutations))
-    heldout = np.full((count, 1 + options.permutations), np.nan)
+    truth = np.full((2, count), np.nan)
+    sums = {name: np.zeros((2, options.permutations)) for name in members}
+    known = {name: np.zeros((2, options.permutations), dtype=int) for name in members}
     whole, split = (np.random.default_rng((options.seed, stream)) for stream in (2, 3))
-    halves = [np.arange(first, values, 2) for first in (0, 1)]
     for part in directions.blocks(count, values * max(t.dim, options.permutations)):
-        vectors = t.vectors[train[part]]
-        strengths = _clip_strengths(len(vectors), values, whole, options.permutations, [np.arange(values)])
-        fitted = _projected(vectors, vectors, strengths)
-        published[part] = _nulled(spearman(fitted, strengths) ** 2)
-        explained = np.linalg.norm(fitted[:, 0], axis=1)
-        still = ~(explained > NEGLIGIBLE * np.linalg.norm(np.arange(values) - (values - 1) / 2))
-        published[part][still] = np.nan
-        if values < _SHORTEST:
-            continue
-        strengths = _clip_strengths(len(vectors), values, split, options.permutations, halves)
-        rho = 0
-        for fit, score in (halves, halves[::-1]):
-            unseen = _projected(vectors[:, fit], vectors[:, score], strengths[..., fit])
-            rho = rho + np.nan_to_num(spearman(unseen, strengths[..., score])) / 2  # a half that is still tells nothing
-        # Leaving out single values instead would not do: without any signal the fit to the others, whose mean then lies
-        # on the other side of the one left out, predicts the wrong side, and noise would score below 0.
-        heldout[part] = np.where(still[:, None], np.nan, rho)
-    return published, heldout
+        found = np.stack(_block_of_clips(t.vectors[train[part]], whole, split, options))
+        truth[:, part] = found[..., 0]
+        for name, member in members.items():
+            own = found[:, member[part], 1:]
+            sums[name] += np.nansum(own, axis=1)
+            known[name] += np.isfinite(own).sum(axis=1)
+    nulls = {name: np.where(known[name] > 0, sums[name] / np.maximum(known[name], 1), np.nan) for name in members}
+    return *truth, nulls
+
+
+def _block_of_clips(vectors, whole, split, options):
+    """Published R2 and held-out correlation [shape=(clips, 1 + shuffles)] of some clips, the true strengths first."""
+    count, values, _ = vectors.shape
+    strengths = _clip_strengths(count, values, whole, options.permutations, [np.arange(values)])
+    fitted = _projected(vectors, vectors, strengths)
+    published = _nulled(spearman(fitted, strengths) ** 2)
+    explained = np.linalg.norm(fitted[:, 0], axis=1)
+    still = ~(explained > NEGLIGIBLE * np.linalg.norm(np.arange(values) - (values - 1) / 2))
+    published[still] = np.nan
+    if values < _SHORTEST:
+        return published, np.full_like(published, np.nan)
+    halves = [np.arange(first, values, 2) for first in (0, 1)]
+    strengths = _clip_strengths(count, values, split, options.permutations, halves)
+    rho = 0
+    for fit, score in (halves, halves[::-1]):
+        unseen = _projected(vectors[:, fit], vectors[:, score], strengths[..., fit])
+        rho = rho + np.nan_to_num(spearman(unseen, strengths[..., score])) / 2  # a half that is still tells nothing
+    # Leaving out single values instead would not do: without any signal the fit to the others, whose mean then lies
+    # on the other side of the one left out, predicts the wrong side, and noise would score below 0.
+    return published, np.where(still[:, None], np.nan, rho)
 
 
 def _clip_strengths(clips, values, rng, permutations, parts):
@@ -295,21 +321,22 @@ def _projected(fitted, scored, strengths):
     return (strengths - strengths.mean(axis=-1, keepdims=True)) @ np.swapaxes(predictions, 1, 2)
 
 
-def _over_clips(published, heldout, groups, options):
-    """Scores over clips, each counting the same."""
-    moving = ~np.isnan(published[:, 0])
-    both = np.stack([published[:, 0], heldout[:, 0]])[:, moving]
+def _over_clips(published, heldout, nulls, groups, options):
+    """Scores over clips, each counting the same; `nulls` are means over them on shuffled strengths."""
+    moving = ~np.isnan(published)
+    both = np.stack([published, heldout])
 
     def means(counts):
         weights = counts.astype(np.float64)
-        return weights @ both.T / np.where(weights.any(axis=1), weights.sum(axis=1), np.nan)[:, None]
+        return weights @ both[:, moving].T / np.where(weights.any(axis=1), weights.sum(axis=1), np.nan)[:, None]
 
     draws = None
     if moving.any():
         draws = group_bootstrap(np.random.default_rng((options.seed, 4)), groups[moving], options.bootstrap, means)
+    means_of = np.concatenate([present_mean(both.T)[:, None], nulls], axis=1)
     return _Scores(
-        published=present_mean(published),
-        heldout=signed_square(present_mean(heldout)),
+        published=means_of[0],
+        heldout=signed_square(means_of[1]),
         published_draws=None if draws is None else draws[:, 0],
         heldout_draws=None if draws is None else signed_square(draws[:, 1]),
     )
@@ -428,7 +455,7 @@ def main(arguments=None):
     """Write metrics and plot data of one encoder under one perturbation."""
     encoder, perturbation = data.arguments("cca", __doc__.partition("\n")[0], arguments)
     loaded = params.load()
-    t = data.load(encoder, perturbation, classes=loaded.classes.tags)
+    t = data.load(encoder, perturbation, classes=loaded.classes.tags, lazily=True)
     result, scatter, clips = analyse(t, loaded.cca)
     folder = paths.plots("cca", encoder, perturbation)
     store.write_table(folder / "scatter.csv", scatter)

@@ -27,6 +27,7 @@ ALL = "all"  # the one instrument of a corpus without labels
 UNLABELLED = "unlabelled"  # the instrument of clips without a label where others have one
 
 _GROWTH = ("up", "down", "two-sided")
+_BLOCK = 4096  # vectors looked at together
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Trajectories:
 
     encoder, perturbation, unit : str
     values : tuple of str, canonical texts in order of growing strength
-    vectors : float32 [shape=(clips, values, dim)]
-    originals : float32 [shape=(clips, dim)], the unperturbed clips
+    vectors : float32 [shape=(clips, values, dim)], or :class:`Stacked` where they are read lazily
+    originals : float32 [shape=(clips, dim)], the unperturbed clips, or :class:`Chosen`
     clip, group, instrument, split : str [shape=(clips,)]; split is "train" or "test", instrument "all" without labels
     invalid : int, clips of the corpus that cannot be used
     tagged : dict of str to bool [shape=(clips,)], or None
@@ -100,7 +101,39 @@ class Trajectories:
         return np.flatnonzero(chosen if instrument is None else chosen & self.members(instrument))
 
 
-def load(encoder, perturbation, *, classes=None):
+class Chosen:
+    """Some rows of one file: ``chosen[clips]`` reads vectors [shape=(clips, dim)] from it."""
+
+    def __init__(self, rows, places):
+        self._rows, self._places = rows, places
+        self.shape, self.dtype = (len(places), rows.shape[1]), np.dtype(np.float32)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, clips):
+        return self._rows[self._places[clips]].astype(self.dtype, copy=False)
+
+
+class Stacked:
+    """The same rows of one file for each value: ``stacked[clips]`` reads vectors [shape=(clips, values, dim)]."""
+
+    def __init__(self, steps):
+        self._steps = steps
+        count, dim = steps[0].shape
+        self.shape, self.dtype = (count, len(steps), dim), steps[0].dtype
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, clips):
+        vectors = np.empty((len(np.arange(len(self))[clips]), *self.shape[1:]), self.dtype)
+        for place, step in enumerate(self._steps):
+            vectors[:, place] = step[clips]
+        return vectors
+
+
+def load(encoder, perturbation, *, classes=None, lazily=False):
     """Read the trajectories of one encoder under one perturbation.
 
     Parameters
@@ -108,6 +141,8 @@ def load(encoder, perturbation, *, classes=None):
     encoder, perturbation : str, as under data/embeddings
     classes : int, optional
         How many tags are classes at most, where no clip has a label; all, if None.
+    lazily : bool
+        Whether vectors stay in their files: memory then does not grow with clips x values x dim.
 
     Returns
     -------
@@ -123,11 +158,9 @@ def load(encoder, perturbation, *, classes=None):
     values, files = _files(encoder, perturbation)
     originals = _read(paths.originals(encoder), clips)
     usable = clips["valid"].to_numpy(dtype=bool) & originals.valid
-    wanted = np.flatnonzero(usable & clips["split"].isin(["train", "test"]).to_numpy())
     dim = originals.features.shape[1]
-    vectors = np.empty((len(wanted), len(files), dim), dtype=np.float32)
-    growth, unit = None, None
-    for place, (value, path) in enumerate(zip(values, files, strict=True)):
+    growth, unit, steps = None, None, []
+    for value, path in zip(values, files, strict=True):
         step = _read(path, clips)
         found = step.features.shape[1], step.attributes.get("value"), step.attributes.get("growth")
         if found != (dim, value, growth or found[2]) or found[2] not in _GROWTH:
@@ -137,11 +170,13 @@ def load(encoder, perturbation, *, classes=None):
             )
         growth, unit = found[2], step.attributes.get("unit", "")
         usable &= step.valid
-        vectors[:, place] = step.features[wanted]
+        steps.append(step.features)
     if growth == "down":
-        vectors, values = vectors[:, ::-1], values[::-1]
-    if not usable[wanted].all():
-        vectors, wanted = vectors[usable[wanted]], wanted[usable[wanted]]
+        steps, values = steps[::-1], values[::-1]
+    wanted = np.flatnonzero(usable & clips["split"].isin(["train", "test"]).to_numpy())
+    unperturbed, vectors = Chosen(originals.features, wanted), Stacked([Chosen(step, wanted) for step in steps])
+    if not lazily:
+        unperturbed, vectors = unperturbed[:], vectors[:]
     table = clips.iloc[wanted]
     if not (table["split"] == "train").any():
         raise UserError(
@@ -155,7 +190,7 @@ def load(encoder, perturbation, *, classes=None):
         unit=unit,
         values=tuple(values),
         vectors=vectors,
-        originals=originals.features[wanted],
+        originals=unperturbed,
         clip=table["clip"].to_numpy(dtype=str),
         group=table["group"].to_numpy(dtype=str),
         instrument=_instruments(table["label"].to_numpy(dtype=str)),
@@ -193,13 +228,17 @@ def _files(encoder, perturbation):
 
 
 def _read(path, clips):
-    embeddings = store.read_embeddings(path)
+    embeddings = store.read_embeddings(path, lazily=True)
     if embeddings.clip != clips["clip"].tolist():
         raise UserError(
             f"{path} holds {len(embeddings.clip)} clips that are not the {len(clips)} of {paths.CLIPS} in their order; "
             "run `dvc repro`"
         )
-    broken = embeddings.valid & ~np.isfinite(embeddings.features).all(axis=1)
+    finite = np.ones(len(embeddings.clip), dtype=bool)
+    for start in range(0, len(finite), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        finite[part] = np.isfinite(embeddings.features[part]).all(axis=1)
+    broken = embeddings.valid & ~finite
     if broken.any():
         clip = embeddings.clip[int(np.argmax(broken))]
         raise UserError(

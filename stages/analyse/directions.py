@@ -54,13 +54,14 @@ def blocks(count, width):
 # ------------------------------------------------------------------------------------------------------------ per clip
 
 
-def clip_directions(vectors, strengths, *, threads=1):
+def clip_directions(vectors, strengths, *, clips=None, threads=1):
     """The sample-wise CCA direction of every clip.
 
     Parameters
     ----------
-    vectors : float [shape=(clips, values, dim)]
+    vectors : float [shape=(all clips, values, dim)]
     strengths : [shape=(values,)] or, for several fits of the same vectors, [shape=(fits, clips, values)]
+    clips : int [shape=(clips,)], those that are fitted; None: all
     threads : int
         How many blocks of clips to fit at once; the result is the same to the bit.
 
@@ -69,14 +70,16 @@ def clip_directions(vectors, strengths, *, threads=1):
     float64 [shape=(clips, dim)] or [shape=(fits, clips, dim)]
         Unit directions; NaN for a clip whose vectors do not move with strength.
     """
-    count, values, dim = vectors.shape
+    _, values, dim = vectors.shape
+    count = len(vectors if clips is None else clips)
     fits = len(strengths) if np.ndim(strengths) == 3 else 1
     targets = np.moveaxis(np.broadcast_to(np.asarray(strengths, dtype=np.float64), (fits, count, values)), 0, 2)
     targets = targets - targets.mean(axis=1, keepdims=True)
     directions = np.empty((fits, count, dim))
 
     def fit(part, rough):
-        weights, kept = _least_norm(vectors[part], targets[part], rough=rough)
+        own = vectors[part if clips is None else clips[part]]
+        weights, kept = _least_norm(own, targets[part], rough=rough)
         directions[:, part] = unit(np.moveaxis(weights, 2, 0))
         return kept
 
@@ -128,7 +131,7 @@ def stacked_weights(vectors, clips, strengths, *, ridges=(0.0,)):
     ----------
     vectors : float [shape=(all clips, values, dim)]
     clips : int [shape=(clips,)], those that are fitted
-    strengths : [shape=(fits, clips, values)]
+    strengths : [shape=(fits, clips, values)], of which ``strengths[:, part]`` is asked for
     ridges : sequence of float
         Ridge penalties relative to the square of the largest singular value; 0 is the study's own direction.
 
@@ -139,22 +142,25 @@ def stacked_weights(vectors, clips, strengths, *, ridges=(0.0,)):
     """
     _, values, dim = vectors.shape
     points = len(clips) * values
-    mean = sum(vectors[clips[part]].sum(axis=(0, 1), dtype=np.float64) for part in blocks(len(clips), values * dim))
-    mean = mean / points
+    fits = strengths.shape[0]
+    mean, centre = np.zeros(dim), np.zeros(fits)
+    for part in blocks(len(clips), values * max(dim, fits)):
+        mean += vectors[clips[part]].sum(axis=(0, 1), dtype=np.float64)
+        centre += strengths[:, part].sum(axis=(1, 2), dtype=np.float64)
+    mean, centre = mean / points, centre / points
 
     def rows(part):
         return vectors[clips[part]].reshape(-1, dim).astype(np.float64) - mean
 
     def targets(part):
-        flat = strengths[:, part].reshape(len(strengths), -1).T.astype(np.float64)
-        return flat - strengths.mean(axis=(1, 2))
+        return strengths[:, part].reshape(fits, -1).T.astype(np.float64) - centre
 
     if points <= dim:
         factor, explained = rows(slice(None)), targets(slice(None))
         lengths = np.linalg.norm(explained, axis=0)
     else:
-        triangle = np.empty((0, dim + len(strengths)))
-        step = max(1, 4 * (dim + len(strengths)) // values)  # enough rows that folding the triangle in is cheap
+        triangle = np.empty((0, dim + fits))
+        step = max(1, 4 * (dim + fits) // values)  # enough rows that folding the triangle in is cheap
         for start in range(0, len(clips), step):
             part = slice(start, min(start + step, len(clips)))
             triangle = np.linalg.qr(np.vstack([triangle, np.hstack([rows(part), targets(part)])]), mode="r")

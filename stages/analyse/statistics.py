@@ -21,7 +21,7 @@ RESOLUTION = 2.0**-23  # numbers closer than this share of the largest are ties:
 NEGLIGIBLE = 1e6 * np.finfo(np.float64).eps  # share below which sklearn's CCA takes a singular value for zero
 
 _ELEMENTS = 2**21  # numbers per block of work
-_DRAWS = 256  # resamples per block, so that memory does not grow with their number
+_DRAWS = 256  # resamples per block at most, so that memory does not grow with their number
 
 
 def average_ranks(values):
@@ -150,7 +150,8 @@ def group_bootstrap(rng, groups, resamples, statistic):
     if len(names) < 2:
         return None
     even = np.full(len(names), 1 / len(names))
-    blocks = (min(_DRAWS, resamples - start) for start in range(0, resamples, _DRAWS))
+    step = min(_DRAWS, max(1, _ELEMENTS // len(groups)))
+    blocks = (min(step, resamples - start) for start in range(0, resamples, step))
     return np.concatenate([statistic(rng.multinomial(len(names), even, size=draws)[:, member]) for draws in blocks])
 
 

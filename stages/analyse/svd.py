@@ -15,25 +15,21 @@ and over all. A clip of several instruments counts for each, and once over all.
   never, and repeated rows span fewer directions: it would be biased low. Leaving one recording out at a time is not.
 
 Spectra come from Gram matrices on the smaller side; singular values below 1e-7 of the first are rounding and stand
-as 0.
+as 0. Directions are folded into them block by block of clips, so memory does not grow with the corpus.
 """
 
 import numpy as np
 
 from stages import params, paths, store
 from stages.analyse import data, directions
-from stages.analyse.statistics import (
-    effective_rank,
-    jackknife_blocks,
-    jackknife_interval,
-    rank_at_energy,
-    shuffled,
-)
+from stages.analyse.statistics import effective_rank, jackknife_blocks, jackknife_interval, rank_at_energy
+from stages.analyse.strengths import Strengths
 from stages.compute import worker_count
 from stages.errors import command
 
 _SHOWN = 50  # relative singular values in the metrics; spectrum.csv has all
-_ELEMENTS = 2**27  # numbers of shuffled directions held at a time: 1 GB
+_ELEMENTS = 2**22  # numbers of directions computed at a time: 32 MB
+_HELD = 2**25  # numbers that the spectra of shuffles hold at a time, unless those of one hold more: 256 MB
 _DELETED = 80  # the jackknife leaves out one group at a time, or with more groups than this, as many blocks of groups
 
 
@@ -55,17 +51,29 @@ def analyse(trajectories, options, *, threads=1):
         originals_energy: cumulative), instrument "all" over all.
     """
     t = trajectories
-    train = t.indices("train")
-    moved = directions.clip_directions(t.vectors[train], np.arange(len(t.values)), threads=threads)
-    known = np.isfinite(moved).all(axis=1)
-    still, train, moved = t.clip[train[~known]], train[known], moved[known]
-    members = {None: slice(None), **{name: t.members(name)[train] for name in t.instruments}}
+    train, ranks = t.indices("train"), np.arange(len(t.values))
+    members = {None: np.ones(len(train), dtype=bool), **{name: t.members(name)[train] for name in t.instruments}}
+    spectra, known = _spectra(members, t.dim), np.empty(len(train), dtype=bool)
+    for part in _blocks(len(train), t.dim):
+        moved = directions.clip_directions(t.vectors, ranks, clips=train[part], threads=threads)
+        known[part] = np.isfinite(moved).all(axis=1)
+        _add(spectra, members, part, moved, known[part])
+    still, train = t.clip[train[~known]], train[known]
+    members = {name: member[known] for name, member in members.items()}
     nulls = _nulls(t, train, members, options, threads)
     numbers, tables = {}, []
     for name, member in members.items():
-        spectra = _energies(moved[member]), _energies(_centred(t.originals[train[member]]))
-        numbers[name] = _numbers(*spectra, nulls[name], moved[member], t.group[train[member]], options)
-        tables.append(_table(name or data.ALL, *spectra, nulls[name]))
+        own = train[member]
+
+        def again(deleted, own=own):
+            return directions.clip_directions(t.vectors, ranks, clips=own[deleted], threads=threads)
+
+        energies, originals = spectra[name].energies(), _of_originals(t, own)
+        low, high = jackknife_interval(
+            effective_rank(energies), _without_blocks(spectra[name], t.group[own], again), options.confidence
+        )
+        numbers[name] = _numbers(len(own), energies, originals, nulls[name], (low, high), options)
+        tables.append(_table(name or data.ALL, energies, originals, nulls[name]))
     overall = numbers.pop(None)
     result = {
         **t.heading,
@@ -80,14 +88,70 @@ def analyse(trajectories, options, *, threads=1):
     return result, pd.concat(tables if labelled else tables[:1], ignore_index=True)
 
 
-def _centred(originals):
-    originals = originals.astype(np.float64)
-    return originals - originals.mean(axis=0) if len(originals) else originals
+class _Spectrum:
+    """Singular values of rows [shape=(n, dim)] that come block by block, n at most `count`.
+
+    It holds as many rows as dimensions at most; with more they are folded into their Gram matrix.
+    """
+
+    def __init__(self, count, dim):
+        self._buffer, self._filled, self._gram = np.empty((min(count, dim), dim)), 0, None
+
+    @property
+    def rows(self):
+        """All rows, or None where some are folded."""
+        return self._buffer[: self._filled] if self._gram is None else None
+
+    def add(self, rows):
+        while len(rows):
+            if self._filled == len(self._buffer):
+                self._fold()
+            own, rows = np.split(rows, [len(self._buffer) - self._filled])
+            self._buffer[self._filled : self._filled + len(own)] = own
+            self._filled += len(own)
+
+    def _fold(self):
+        gram = self._buffer[: self._filled].T @ self._buffer[: self._filled]
+        self._gram = gram if self._gram is None else np.add(self._gram, gram, out=self._gram)
+        self._filled = 0
+
+    def gram(self):
+        """On the side of the dimensions [shape=(dim, dim)]."""
+        self._fold()
+        return self._gram
+
+    def energies(self):
+        """Squared singular values [shape=(min(n, dim),)], largest first."""
+        if self._gram is None:
+            rows = self.rows
+            return _eigenvalues(rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows)
+        return _eigenvalues(self.gram())
 
 
-def _energies(rows):
-    """Squared singular values [shape=(min(n, dim),)] of rows [shape=(n, dim)], largest first."""
-    return _eigenvalues(rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows)
+def _spectra(members, dim):
+    return {name: _Spectrum(int(member.sum()), dim) for name, member in members.items()}
+
+
+def _add(spectra, members, part, rows, known=True):
+    """Add the rows of the clips of a slice to the spectra of those that they are members of."""
+    for name, member in members.items():
+        spectra[name].add(rows[member[part] & known])
+
+
+def _blocks(count, width):
+    """Slices over clips of `width` numbers each."""
+    step = max(1, _ELEMENTS // width)
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def _of_originals(t, clips):
+    """Energies of the centred originals."""
+    spectrum = _Spectrum(len(clips), t.dim)
+    parts = _blocks(len(clips), t.dim)
+    mean = sum((t.originals[clips[part]].sum(axis=0, dtype=np.float64) for part in parts), np.zeros(t.dim))
+    for part in parts:
+        spectrum.add(t.originals[clips[part]].astype(np.float64) - mean / len(clips))
+    return spectrum.energies()
 
 
 def _eigenvalues(gram):
@@ -99,18 +163,22 @@ def _eigenvalues(gram):
 def _nulls(t, train, members, options, threads):
     """Mean effective rank and mean relative spectrum of directions fitted to shuffled strengths, by instrument."""
     rng = np.random.default_rng((options.seed, 0))
-    count, values = len(train), len(t.values)
-    ranks, spectra = {name: [] for name in members}, {name: [] for name in members}
-    step = max(1, _ELEMENTS // max(1, count * t.dim))
-    for start in range(0, options.permutations, step):
-        strengths = shuffled(rng, min(step, options.permutations - start), count, values)
-        for moved in directions.clip_directions(t.vectors[train], strengths, threads=threads):
-            for name, member in members.items():
-                rows = np.nan_to_num(moved[member])  # a shuffle may leave a clip without a direction
-                energies = _energies(rows)
-                ranks[name].append(effective_rank(energies))
-                spectra[name].append(_relative(energies))
-    return {name: (np.mean(ranks[name]), np.mean(spectra[name], axis=0)) for name in members}
+    ranks, shapes = {name: [] for name in members}, {name: [] for name in members}
+    size = sum(2 * min(int(member.sum()), t.dim) * t.dim for member in members.values())
+    with Strengths(rng, len(train), len(t.values), options.permutations) as strengths:
+        for fits in strengths.batches(max(1, _HELD // max(1, size)), first=1):
+            shuffles = [_spectra(members, t.dim) for _ in range(fits.start, fits.stop)]
+            for part in _blocks(len(train), t.dim * len(shuffles)):
+                own = strengths.of(fits, np.arange(len(train)))[:, part]
+                moved = directions.clip_directions(t.vectors, own, clips=train[part], threads=threads)
+                for spectra, rows in zip(shuffles, np.nan_to_num(moved), strict=True):  # one may leave a clip without
+                    _add(spectra, members, part, rows)
+            for spectra in shuffles:
+                for name, spectrum in spectra.items():
+                    energies = spectrum.energies()
+                    ranks[name].append(effective_rank(energies))
+                    shapes[name].append(_relative(energies))
+    return {name: (np.mean(ranks[name]), np.mean(shapes[name], axis=0)) for name in members}
 
 
 def _relative(energies):
@@ -118,10 +186,10 @@ def _relative(energies):
     return np.sqrt(energies / energies[0]) if energies.any() else energies
 
 
-def _numbers(energies, originals, null, moved, groups, options):
-    low, high = jackknife_interval(effective_rank(energies), _without_blocks(moved, groups), options.confidence)
+def _numbers(count, energies, originals, null, interval, options):
+    low, high = interval
     return {
-        "directions": len(moved),
+        "directions": count,
         "effective_rank": effective_rank(energies),
         "effective_rank_low": None if low is None else max(1.0, low),
         "effective_rank_high": high,
@@ -134,17 +202,22 @@ def _numbers(energies, originals, null, moved, groups, options):
     }
 
 
-def _without_blocks(moved, groups):
-    """Effective rank of the directions without each block of groups in turn."""
+def _without_blocks(spectrum, groups, again):
+    """Effective rank of the directions without each block of groups in turn.
+
+    again : callable, from bool [shape=(clips,)] to the directions of these clips
+    """
     block, count = jackknife_blocks(groups, _DELETED)
     if count < 2:
         return []
-    if len(moved) < moved.shape[1]:
-        gram = moved @ moved.T
+    rows = spectrum.rows
+    if rows is not None and len(rows) < rows.shape[1]:
+        gram = rows @ rows.T
         grams = (gram[np.ix_(block != deleted, block != deleted)] for deleted in range(count))
     else:
-        gram = moved.T @ moved
-        grams = (gram - moved[block == deleted].T @ moved[block == deleted] for deleted in range(count))
+        gram = spectrum.gram()
+        parts = (again(block == deleted) for deleted in range(count))
+        grams = (gram - part.T @ part for part in parts)
     return [effective_rank(_eigenvalues(left)) for left in grams]
 
 
@@ -192,7 +265,7 @@ def main(arguments=None):
     """Write metrics and plot data of one encoder under one perturbation."""
     encoder, perturbation = data.arguments("svd", __doc__.partition("\n")[0], arguments)
     loaded = params.load()
-    t = data.load(encoder, perturbation, classes=loaded.classes.tags)
+    t = data.load(encoder, perturbation, classes=loaded.classes.tags, lazily=True)
     result, spectra = analyse(t, loaded.svd, threads=worker_count(loaded.compute))
     store.write_table(paths.plots("svd", encoder, perturbation) / "spectrum.csv", spectra)
     store.write_json(paths.metrics("svd", encoder, perturbation), result)

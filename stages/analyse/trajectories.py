@@ -107,7 +107,7 @@ def analyse(trajectories, options, *, ridge):
             "invalid": t.invalid,
             "still": int((~shape["moves"]).sum()),
         },
-        "distance_between_originals": _spread(t.originals[t.indices("train")]),
+        "distance_between_originals": _spread(t.originals, t.indices("train")),
         "references": {
             "independent_points": {"straightness": 1 / (values - 1), "turning_angle": 120},
             "random_walk": {"straightness": 1 / np.sqrt(values - 1), "turning_angle": 90},
@@ -182,11 +182,14 @@ def _angles(steps, lengths):
     return np.where(still[:, 1:] | still[:, :-1], np.nan, np.degrees(2 * np.arctan2(apart, along)))
 
 
-def _spread(originals):
-    """Root mean square distance between two clips; NaN with fewer than two."""
-    if len(originals) < 2:
+def _spread(originals, clips):
+    """Root mean square distance between two of the clips; NaN with fewer than two."""
+    if len(clips) < 2:
         return float("nan")
-    return float(np.sqrt(2 * originals.astype(np.float64).var(axis=0, ddof=1).sum()))
+    parts = [clips[part] for part in directions.blocks(len(clips), originals.shape[1])]
+    mean = sum(originals[part].sum(axis=0, dtype=np.float64) for part in parts) / len(clips)
+    squares = sum(np.square(originals[part] - mean).sum() for part in parts)
+    return float(np.sqrt(2 * squares / (len(clips) - 1)))
 
 
 def monotonicity(t, name, moves, ridge):
@@ -496,7 +499,7 @@ def main(arguments=None):
     """Write metrics and plot data of one encoder under one perturbation."""
     encoder, perturbation = data.arguments("trajectories", __doc__.partition("\n")[0], arguments)
     loaded = params.load()
-    t = data.load(encoder, perturbation, classes=loaded.classes.tags)
+    t = data.load(encoder, perturbation, classes=loaded.classes.tags, lazily=True)
     result, points, path = analyse(t, loaded.trajectories, ridge=loaded.cca.ridge)
     folder = paths.plots("trajectories", encoder, perturbation)
     store.write_table(folder / "points.csv", points)

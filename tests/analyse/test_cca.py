@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages import paths, store
-from stages.analyse import cca
+from stages.analyse import cca, spilled, strengths
 from stages.analyse.cca import analyse
 from stages.analyse.directions import unit
 from stages.analyse.statistics import signed_square
@@ -103,6 +103,20 @@ def test_numbers_are_those_of_a_plain_loop(rng, trajectories, options):
             weights = np.linalg.lstsq(centred, fit - fit.mean(), rcond=None)[0]
             halves.append(rho(clip[score] @ weights, score))
     assert result["samplewise"]["heldout"] == pytest.approx(signed_square(np.mean(halves)), abs=1e-9)
+
+
+def test_numbers_are_the_same_where_little_is_held_at_a_time(rng, trajectories, options, monkeypatch, workspace):
+    t = trajectories(planted(rng, jitter=1.0), instruments=2)
+    result, scatter, clips = analyse(t, options())
+    monkeypatch.setattr(spilled, "_IN_MEMORY", 0)
+    monkeypatch.setattr(cca, "_ELEMENTS", 1)
+    monkeypatch.setattr(strengths, "_ELEMENTS", 1)
+    monkeypatch.setattr(cca, "_FITS", 3)
+    again, same_scatter, same_clips = analyse(t, options())
+    assert store.rounded(again) == store.rounded(result)
+    np.testing.assert_allclose(same_scatter["projection"], scatter["projection"], rtol=1e-9)
+    np.testing.assert_allclose(same_clips["heldout"], clips["heldout"], rtol=1e-9)
+    assert not list(paths.SCRATCH.iterdir())
 
 
 def test_in_sample_r2_below_one_where_values_outnumber_dimensions(rng, trajectories, options):

@@ -45,6 +45,19 @@ def test_a_clip_counts_where_it_is_valid_throughout(on_disk, rng):
     assert t.indices("train").tolist() == [0, 2] and t.indices("test", "cello").tolist() == [1]
 
 
+@pytest.mark.parametrize("growth", ["up", "down"])
+def test_vectors_that_stay_in_their_files_are_the_same(on_disk, rng, growth):
+    splits = ["train", "unused", "test", "train", "train"]
+    on_disk(rng.normal(size=(5, 3, 4)), [3, 1, 2], growth=growth, splits=splits, valid=[True, True, True, False, True])
+    eager, lazy = load("mfcc", "gain"), load("mfcc", "gain", lazily=True)
+    assert (lazy.vectors.shape, lazy.originals.shape, lazy.dim) == ((3, 3, 4), (3, 4), 4)
+    assert len(lazy.vectors) == len(lazy.originals) == 3
+    assert lazy.vectors.dtype == lazy.originals.dtype == np.float32
+    for which in (slice(None), slice(1, 2), [2, 0], lazy.split == "train", []):
+        np.testing.assert_array_equal(lazy.vectors[which], eager.vectors[np.arange(3)[which]])
+        np.testing.assert_array_equal(lazy.originals[which], eager.originals[np.arange(3)[which]])
+
+
 @pytest.mark.parametrize(
     "labels, expected",
     [(["", "", ""], ["all"] * 3), (["flute", "", "cello"], ["flute", "unlabelled", "cello"])],

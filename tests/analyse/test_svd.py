@@ -3,7 +3,7 @@ import pytest
 from sklearn.cross_decomposition import CCA
 
 from stages import paths, store
-from stages.analyse import svd
+from stages.analyse import spilled, svd
 from stages.analyse.statistics import effective_rank
 from stages.analyse.svd import analyse
 
@@ -41,6 +41,22 @@ def test_planted_spread_is_found(rng, trajectories, svd_options, rank, jitter):
     assert overall["effective_rank_high"] - overall["effective_rank_low"] < 0.2 * rank
     if jitter:
         assert overall["null_effective_rank"] > 3 * rank  # shuffled strengths ask for what jitter happens to offer
+
+
+@pytest.mark.parametrize("clips, dim", [(20, 50), (160, 12), (12, 12)])
+def test_numbers_are_the_same_where_little_is_held_at_a_time(
+    rng, trajectories, svd_options, monkeypatch, workspace, clips, dim
+):
+    vectors = moving(rng, rng.normal(size=(clips, dim)), jitter=0.3)
+    vectors[3] = vectors[3, :1]
+    t = trajectories(vectors, instruments=2, originals=rng.normal(2, 1, (clips, dim)).astype(np.float32))
+    result, table = analyse(t, svd_options(permutations=5))
+    for module, name, value in [(svd, "_ELEMENTS", 5 * dim), (svd, "_HELD", 1), (spilled, "_IN_MEMORY", 0)]:
+        monkeypatch.setattr(module, name, value)
+    again, same_table = analyse(t, svd_options(permutations=5), threads=2)
+    assert store.rounded(again) == store.rounded(result)
+    for column in ("directions", "null", "originals"):
+        np.testing.assert_allclose(same_table[column], table[column], rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("clips, dim", [(20, 50), (60, 12)])
