@@ -23,10 +23,10 @@ from benchmarks._growth import Growth
 from benchmarks._results import FOLDER, Table
 from stages import paths
 
-CLIPS = (256, 512, 1024, 2048)
+CLIPS = (384, 768, 1536, 3072)
 PITCHED = (96, 192, 384, 768)  # clips of perturb
 COMPARED = (64, 128, 256, 512)  # clips of distances, each with all
-VECTORS = (4096, 8192, 16384, 32768)  # clips of cca, which takes little for each
+VECTORS = (6144, 12288, 24576, 49152)  # clips of cca, which takes little for each
 VALUES = (8, 16, 32, 64)
 COPIES = (1, 2, 4, 8)
 GRIDS = {
@@ -214,7 +214,7 @@ PARTS = {
     "distances, clips": Part(COMPARED, lambda n: _originals(n), lambda: _originals(8), 8),
     "perturb, values": Part(VALUES, lambda n: _perturb(24, n, 24), lambda: _perturb(4, 2, 4), 1 / 3),
     "embed yamnet, values": Part(VALUES, lambda n: _embed("yamnet", 224, n), lambda: _embed("yamnet", 32, 2), 2 / 7),
-    "cca, values": Part((16, 32, 64, 128), lambda n: _cca(1000, n), lambda: _cca(32, 4), 1 / 8),
+    "cca, values": Part((16, 32, 64, 128), lambda n: _cca(1600, n), lambda: _cca(32, 4), 1 / 12.5),
     "distances, values": Part(VALUES, lambda n: _distances(96, n), lambda: _distances(8, 2), 1 / 72),
     "embed mfcc, encoders": Part(COPIES, lambda n: _encoders(n)),
 }
@@ -243,8 +243,8 @@ def _draw(found):
             sizes = sorted({size for growth in shown.values() for size in growth.sizes})
             panel.set_xscale("log", base=2)
             panel.set_yscale("log", base=2)
-            shown = sizes if len(sizes) < 6 else sizes[::2]
-            panel.set_xticks(shown, [f"{size:,}" for size in shown])
+            ticks = sizes if len(sizes) < 6 else [sizes[0] * 8**i for i in range(20) if sizes[0] * 8**i <= sizes[-1]]
+            panel.set_xticks(ticks, [f"{size:,}" for size in ticks])
             panel.minorticks_off()
             panel.set_xlabel(by)
             panel.grid(True)
