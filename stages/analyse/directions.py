@@ -45,9 +45,9 @@ def unit(weights):
     return weights * (np.sign(largest) / lengths)
 
 
-def blocks(count, width):
-    """Slices over `count` items of `width` numbers each, a few megabytes together."""
-    step = max(1, _ELEMENTS // width)
+def blocks(count, width, *, elements=None):
+    """Slices over `count` items of `width` numbers each, together `elements` at most, by default a few megabytes."""
+    step = max(1, (elements or _ELEMENTS) // width)
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 

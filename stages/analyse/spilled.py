@@ -66,10 +66,14 @@ class Spilled:
     def _offset(self, row, column):
         return (row * self.shape[1] + column) * self.dtype.itemsize
 
+    def close(self):
+        """Give up what it holds."""
+        self._matrix = None
+        if self._file is not None:
+            self._file.close()
+
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self._matrix = None
-        if self._file is not None:
-            self._file.close()
+        self.close()

@@ -38,7 +38,7 @@ class Strengths:
         return self
 
     def __exit__(self, *exception):
-        self._ranks.__exit__(*exception)
+        self._ranks.close()
 
 
 class Part:

@@ -54,7 +54,7 @@ def analyse(trajectories, options, *, threads=1):
     train, ranks = t.indices("train"), np.arange(len(t.values))
     members = {None: np.ones(len(train), dtype=bool), **{name: t.members(name)[train] for name in t.instruments}}
     spectra, known = _spectra(members, t.dim), np.empty(len(train), dtype=bool)
-    for part in _blocks(len(train), t.dim):
+    for part in directions.blocks(len(train), t.dim, elements=_ELEMENTS):
         moved = directions.clip_directions(t.vectors, ranks, clips=train[part], threads=threads)
         known[part] = np.isfinite(moved).all(axis=1)
         _add(spectra, members, part, moved, known[part])
@@ -138,16 +138,10 @@ def _add(spectra, members, part, rows, known=True):
         spectra[name].add(rows[member[part] & known])
 
 
-def _blocks(count, width):
-    """Slices over clips of `width` numbers each."""
-    step = max(1, _ELEMENTS // width)
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
-
-
 def _of_originals(t, clips):
     """Energies of the centred originals."""
     spectrum = _Spectrum(len(clips), t.dim)
-    parts = _blocks(len(clips), t.dim)
+    parts = directions.blocks(len(clips), t.dim)
     mean = sum((t.originals[clips[part]].sum(axis=0, dtype=np.float64) for part in parts), np.zeros(t.dim))
     for part in parts:
         spectrum.add(t.originals[clips[part]].astype(np.float64) - mean / len(clips))
@@ -168,7 +162,7 @@ def _nulls(t, train, members, options, threads):
     with Strengths(rng, len(train), len(t.values), options.permutations) as strengths:
         for fits in strengths.batches(max(1, _HELD // max(1, size)), first=1):
             shuffles = [_spectra(members, t.dim) for _ in range(fits.start, fits.stop)]
-            for part in _blocks(len(train), t.dim * len(shuffles)):
+            for part in directions.blocks(len(train), t.dim * len(shuffles), elements=_ELEMENTS):
                 own = strengths.of(fits, np.arange(len(train)))[:, part]
                 moved = directions.clip_directions(t.vectors, own, clips=train[part], threads=threads)
                 for spectra, rows in zip(shuffles, np.nan_to_num(moved), strict=True):  # one may leave a clip without
