@@ -53,43 +53,43 @@ $(STAMP): requirements.lock Makefile
 
 repro: $(STAMP) ## run the whole pipeline and print the table
 	@dvc repro
-	@python -m stages.report.summary --show
+	@python -m stages.summary --show
 
 paper: $(STAMP) ## a study as published, beside ours: the first (docs/reproducing-paper-1.md), PRESET=paper3 the third
-	@python -m stages.preset $(PRESET)
-	@python -m stages.encode.weights
+	@python -m earshift.pipeline.preset $(PRESET)
+	@python -m stages.weights
 	@dvc repro
-	@python -m stages.report.summary --show
-	@$(if $(findstring paper3,$(PRESET)),python -m stages.report.third_study,python -m stages.analyse.published \
-		&& python -m stages.report.published)
+	@python -m stages.summary --show
+	@$(if $(findstring paper3,$(PRESET)),python -m earshift.report.kim2019,python -m earshift.analysis.published \
+		&& python -m earshift.report.figures.published)
 
 weights: $(STAMP) ## fetch and check the weight files of the encoders in run.encoders
-	@python -m stages.encode.weights
+	@python -m stages.weights
 
 $(REMOTE_STAMP): remotes.lock $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement remotes.lock
 	@touch $@
 
 remote: $(STAMP) $(CLIENT) ## set up and check the shared remote: make remote URL=... (docs/team.md); without URL, check it
-	@python -m stages.remote set $(if $(URL),'$(URL)') $(if $(ENDPOINT),--endpoint '$(ENDPOINT)') \
+	@python -m earshift.pipeline.sharing set $(if $(URL),'$(URL)') $(if $(ENDPOINT),--endpoint '$(ENDPOINT)') \
 		$(if $(PROFILE),--profile '$(PROFILE)') $(if $(KEYFILE),--keyfile '$(KEYFILE)')
 
 push: $(STAMP) $(CLIENT) ## bring results to the shared remote (AUDIO=1, ENCODERS="a b", PERTURBATIONS="x y")
-	@python -m stages.remote push $(SHARED)
+	@python -m earshift.pipeline.sharing push $(SHARED)
 
 pull: $(STAMP) $(CLIENT) ## fetch what a colleague pushed; takes the same
-	@python -m stages.remote pull $(SHARED)
+	@python -m earshift.pipeline.sharing pull $(SHARED)
 
 report: $(STAMP) ## one self-contained page to send: report/index.html
 	@dvc repro report
-	@python -m stages.report.stamp
+	@python -m earshift.report.page.stamp
 	@echo "report: report/index.html"
 
 status: $(STAMP) ## what is computed, stale or missing, with sizes, and what `make repro` would run
-	@python -m stages.status
+	@python -m earshift.pipeline.status
 
 show: $(STAMP) ## print the table of the last run again
-	@python -m stages.report.summary --show
+	@python -m stages.summary --show
 
 $(TEST_STAMP): tests/requirements.lock $(REMOTE_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/requirements.lock
@@ -122,14 +122,14 @@ ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=...); SERVER=FOLDER 
 		--host "$(HOST)" --port "$(PORT)" $(if $(ALLOW),--allowed-hosts "$(ALLOW)")
 
 queue: $(STAMP) ## run the queued experiments, two at once (WORKERS=...)
-	@python -m stages.queue --jobs $(or $(WORKERS),2)
+	@python -m earshift.pipeline.queue --jobs $(or $(WORKERS),2)
 
 experiments: $(STAMP) ## one row per experiment of the last three commits (COMMITS=...): headline and what differs
 	@[ -t 1 ] || export COLUMNS=200; dvc exp show --num $(or $(COMMITS),3) --no-pager --only-changed --hide-workspace \
 		--drop '.*/.*|Created|State|Executor|null_r2_p95|straightness'
 
 preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=full-grids
-	@python -m stages.preset $(NAME)
+	@python -m earshift.pipeline.preset $(NAME)
 
 lint: $(STAMP) ## check style
 	@ruff check . && ruff format --check .

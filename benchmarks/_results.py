@@ -129,21 +129,21 @@ def keep(name, found, folder=FOLDER):
         date, seconds, and tables with load, about, machine and packages, or failed, a line.
     folder : path-like
     """
-    from stages import store
+    from earshift.storage.files import write_json
 
     if "failed" in found:
         found = {**kept(name, folder), "failed": {key: found[key] for key in ("failed", "date", "seconds")}}
     else:
         found = {**found, "tables": [asdict(table) for table in found["tables"]]}
-    store.write_json(folder / f"{name}.json", found)
+    write_json(folder / f"{name}.json", found)
 
 
 def write_page(names, folder=FOLDER, page=PAGE):
     """Make results.md of what lies in the folder, in the order of `names`; benchmarks that never ran are left out."""
-    from stages import store
+    from earshift.storage.files import replacing
 
     found = {name: content for name in names if (content := kept(name, folder))}
-    with store.replacing(page) as temporary:
+    with replacing(page) as temporary:
         temporary.write_text(document(found), encoding="utf-8")
 
 

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import stages  # noqa: F401
-from stages import params, paths, store
+from earshift.pipeline import config as params
+from earshift.pipeline import paths
+from earshift.pipeline.audio_files import keep_corpus_audio
+from earshift.storage.files import write_table
+from earshift.storage.packed_audio import AudioWriter
 
 REPOSITORY = Path(__file__).parents[1]
 RATE, SECONDS = 44100, 3  # stereo clips of 3 s, as the first study's
@@ -38,7 +42,7 @@ class Took:
 
 @contextlib.contextmanager
 def workspace():
-    """Work in an empty folder, which is gone afterwards; all paths of stages/paths.py lie there."""
+    """Work in an empty folder, which is gone afterwards; all paths of earshift/pipeline/paths.py lie there."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         yield Path(folder)
 
@@ -71,7 +75,7 @@ def write_corpus(clips):
         return
     noise = np.random.default_rng(0).normal(0, 3000, (2, RATE * SECONDS)).astype(np.int16)
     part, rows = paths.AUDIO / "part.h5", []
-    with store.AudioWriter(part, dtype="int16") as writer:
+    with AudioWriter(part, dtype="int16") as writer:
         for i in range(clips):
             audio = np.roll(noise, SHIFT * i, axis=1)
             writer.append(audio, RATE)
@@ -80,9 +84,9 @@ def write_corpus(clips):
                          "sample_rate": RATE, "valid": True, "problem": "",
                          "sha256": hashlib.sha256(audio.tobytes()).hexdigest()})  # fmt: skip
     table = pd.DataFrame(rows)
-    store.write_table(paths.CLIPS, table)
+    write_table(paths.CLIPS, table)
     shutil.copy(paths.CLIPS, made)
-    store.keep_corpus_audio(part, table)
+    keep_corpus_audio(part, table)
 
 
 def run(stage, module, *arguments):
@@ -107,15 +111,15 @@ def run(stage, module, *arguments):
 
 def perturbed(name):
     """Bring one perturbation up to date; what it :class:`Took`."""
-    return run(f"perturb@{name}", "stages.perturb.run", name)
+    return run(f"perturb@{name}", "earshift.pipeline.perturb", name)
 
 
 def embedded(encoder, perturbation):
     """Compute the embeddings of one encoder under one perturbation; what it :class:`Took`."""
     shutil.rmtree(paths.embeddings(encoder, perturbation), ignore_errors=True)
-    return run(f"embed@{encoder}-{perturbation}", "stages.encode.embed", encoder, perturbation)
+    return run(f"embed@{encoder}-{perturbation}", "earshift.pipeline.embed", encoder, perturbation)
 
 
 def weighed(encoder):
     """Fetch and check an encoder's weights."""
-    run(f"weights@{encoder}", "stages.encode.weights", encoder)
+    run(f"weights@{encoder}", "earshift.encoders.weights.record", encoder)

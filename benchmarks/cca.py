@@ -23,7 +23,7 @@ JITTER = {"jittered": 0.5, "smooth": 1e-3}
 def main(arguments=()):
     import numpy as np
 
-    from stages.analyse.directions import clip_directions
+    from earshift.analysis.directions import clip_directions
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cca", description=__doc__.partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="time sklearn on all clips")

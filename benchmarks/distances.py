@@ -33,7 +33,7 @@ TEMPI = ([0.3 + 0.1 * i for i in range(7)] + [0.92, 0.94, 0.96, 0.98, 1.02, 1.04
 def main(arguments=()):
     import numpy as np
 
-    from stages.analyse.sequences import packed
+    from earshift.analysis.sequences import packed
 
     rng = np.random.default_rng(0)
     clips = _clips(rng, CLIPS)
@@ -73,7 +73,7 @@ def _on_all_cores(function, sequences, cores):
     """Seconds per pair with a thread per core, as the stage runs it."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from stages.analyse.sequences import Packed
+    from earshift.analysis.sequences import Packed
 
     def part(core):
         first, last = len(sequences) * core // cores, len(sequences) * (core + 1) // cores
@@ -88,7 +88,7 @@ def _on_all_cores(function, sequences, cores):
 def _dtw(sequences, clips, rng, cores):
     import numpy as np
 
-    from stages.analyse.dtw import dtw_matrix
+    from earshift.analysis.dtw import dtw_matrix
 
     dtw_matrix(sequences, sequences)  # compiled, or found compiled
     one, matrix = _seconds(dtw_matrix, sequences, sequences)
@@ -138,7 +138,7 @@ def exact_dtw(query, candidate):
 def _simple(sequences, clips, rng, cores):
     import numpy as np
 
-    from stages.analyse.simple_profile import simple_matrix
+    from earshift.analysis.simple_profile import simple_matrix
 
     simple_matrix(sequences, sequences, SUBSEQUENCE)
     one, matrix = _seconds(simple_matrix, sequences, sequences, SUBSEQUENCE)
@@ -169,8 +169,8 @@ def _brute_force(query, candidate):
 def _search(rng, clips, sequences):
     import numpy as np
 
-    from stages.analyse.dtw import own_nearest
-    from stages.analyse.sequences import packed
+    from earshift.analysis.dtw import own_nearest
+    from earshift.analysis.sequences import packed
 
     own_nearest(sequences, sequences)  # compiled, or found compiled
     spread, rows = np.std(np.concatenate(clips), axis=0), []
@@ -184,7 +184,7 @@ def _search(rng, clips, sequences):
 
 def _searched(label, pairs):
     """A row of the times of pruned and full search over pairs of queries and candidates, and whether they agree."""
-    from stages.analyse.dtw import dtw_matrix, own_nearest
+    from earshift.analysis.dtw import dtw_matrix, own_nearest
 
     times, shares, agree = [], [], True
     for queries, candidates in pairs:
@@ -210,16 +210,18 @@ def _from_matrix(matrix):
 
 def _search_of_the_corpus():
     """The same on what lies in data/, if anything does."""
-    from stages import paths, store
-    from stages.analyse.mfcc_sequences import mfcc_sequence
-    from stages.analyse.sequences import packed
-    from stages.params import load
-    from stages.perturb.audio import ORIGINAL, audio_versions, chunks, read, with_audio
+    from earshift.analysis.mfcc_sequences import mfcc_sequence
+    from earshift.analysis.sequences import packed
+    from earshift.pipeline import paths
+    from earshift.pipeline.audio_files import corpus_audio_path
+    from earshift.pipeline.config import load
+    from earshift.pipeline.versions import ORIGINAL, audio_versions, chunks, read, with_audio
+    from earshift.storage.clips import read_clips
 
-    if not (paths.CLIPS.is_file() and store.corpus_audio().is_file()):
+    if not (paths.CLIPS.is_file() and corpus_audio_path().is_file()):
         print("search: no corpus in data/, `dvc repro` makes one")
         return []
-    params, clips, rows = load(), store.read_clips(), []
+    params, clips, rows = load(), read_clips(paths.CLIPS), []
 
     def sequences(version):
         parts = (read(*chunk) for chunk in chunks(version, clips, params.compute.chunk))

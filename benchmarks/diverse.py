@@ -13,7 +13,7 @@ import time
 
 import stages  # noqa: F401
 from benchmarks._results import Table, compared
-from stages import params
+from earshift.pipeline import config as params
 
 CHUNKS = 256
 STUDY_CHUNKS = round(80.4 * 3600)  # of FSD50K's development set, Fonseca et al. (2022)
@@ -49,7 +49,7 @@ def _seconds(function, *arguments, repeats=3):
 def _features(chunks, options):
     import librosa
 
-    from stages.train.diverse import neuralogram, pitch, streams, timbre
+    from earshift.training.verma2023 import neuralogram, pitch, streams, timbre
 
     found = {}
     for stream in (streams.PITCH, streams.TIMBRE, streams.END_TO_END):
@@ -79,8 +79,8 @@ def _training(chunks, options):
     import numpy as np
     import torch
 
-    from stages.train import loop
-    from stages.train.diverse import losses, neuralogram, streams, transformer
+    from earshift.training import loop
+    from earshift.training.verma2023 import losses, neuralogram, streams, transformer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {options.threads} threads"
@@ -133,7 +133,7 @@ def _combination(rng):
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    from stages.train.diverse import combination
+    from earshift.training.verma2023 import combination
 
     vectors = rng.standard_normal((LINEAR["chunks"], LINEAR["dim"]))
     decisions = vectors @ rng.standard_normal((LINEAR["dim"], LINEAR["classes"])) / 16
@@ -155,7 +155,7 @@ def _combination(rng):
 
 
 def _study(rates, options):
-    from stages.train.diverse import streams
+    from earshift.training.verma2023 import streams
 
     print(f"the whole study: {STUDY_CHUNKS:,} chunks, {EPOCHS} epochs")
     total, rows = 0.0, []

@@ -14,8 +14,12 @@ from pathlib import Path
 
 import stages  # noqa: F401
 from benchmarks._results import compared
-from stages import params, paths, store
-from stages.perturb.run import perturb
+from earshift.pipeline import config as params
+from earshift.pipeline import paths
+from earshift.pipeline.audio_files import keep_corpus_audio
+from earshift.pipeline.perturb import perturb
+from earshift.storage.files import write_table
+from earshift.storage.packed_audio import AudioWriter
 
 CLIPS, RATE, SECONDS = 300, 44100, 3
 VALUES = {
@@ -71,15 +75,15 @@ def _write_inputs(audio):
     Path("wav").mkdir()
     rows = []
     part = paths.AUDIO / "part.h5"
-    with store.AudioWriter(part, dtype="int16") as writer:
+    with AudioWriter(part, dtype="int16") as writer:
         for i, clip in enumerate(audio):
             soundfile.write(f"wav/{i:04d}.wav", clip.T, RATE, subtype="PCM_16")
             writer.append(clip, RATE)
             digest = hashlib.sha256(clip.tobytes()).hexdigest()
             rows.append({"clip": f"{i:04d}", "sample_rate": RATE, "valid": True, "sha256": digest})
     table = pd.DataFrame(rows)
-    store.write_table(paths.CLIPS, table)
-    store.keep_corpus_audio(part, table)
+    write_table(paths.CLIPS, table)
+    keep_corpus_audio(part, table)
 
 
 def _published_loop(name, value):

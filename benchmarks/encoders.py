@@ -31,11 +31,13 @@ from pathlib import Path
 import stages  # noqa: F401
 from benchmarks._results import Table, compared
 from benchmarks.mirror import write_weights_file
-from stages import params, paths, store
-from stages.encode.embed import embed
-from stages.encode.inference import Batches
-from stages.encode.weights import write_weights
-from stages.perturb.run import perturb
+from earshift.encoders.inference import Batches
+from earshift.encoders.weights.record import write_weights
+from earshift.pipeline import config as params
+from earshift.pipeline import paths
+from earshift.pipeline.embed import embed
+from earshift.pipeline.perturb import perturb
+from earshift.storage.vectors import read_embeddings
 
 RATE, SECONDS, ROUNDS = 44100, 3, 3
 SWEEP = 6705 * 109
@@ -152,7 +154,7 @@ def _write_spectra(encoder):
     import numpy as np
     import soundfile
 
-    from stages.encode import openl3
+    from earshift.encoders import openl3
 
     spectra = []
     for path in sorted(Path("wav").iterdir()):
@@ -233,7 +235,7 @@ def _whole_step(settings, name, clips):
     """Seconds per clip and value from audio files to embedding files."""
     import shutil
 
-    from stages.corpus.build import build
+    from earshift.pipeline.corpus import build
 
     shutil.rmtree("data/corpus", ignore_errors=True)
     shutil.rmtree("data/perturbed", ignore_errors=True)
@@ -244,7 +246,7 @@ def _whole_step(settings, name, clips):
         perturb(settings, "gain")
         embed(settings, name, "gain")
     seconds = time.perf_counter() - start
-    assert store.read_embeddings(paths.embeddings(name, "gain") / "-10.h5").valid.all()
+    assert read_embeddings(paths.embeddings(name, "gain") / "-10.h5").valid.all()
     return seconds / (clips * VALUES[name])
 
 

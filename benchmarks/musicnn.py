@@ -13,9 +13,14 @@ import time
 
 import stages  # noqa: F401
 from benchmarks._results import compared
-from stages import params, paths, store
-from stages.encode.embed import embed
-from stages.encode.weights import write_weights
+from earshift.encoders.weights.record import write_weights
+from earshift.pipeline import config as params
+from earshift.pipeline import paths
+from earshift.pipeline.audio_files import corpus_audio_path, keep_corpus_audio
+from earshift.pipeline.embed import embed
+from earshift.storage.files import write_table
+from earshift.storage.packed_audio import AudioReader, AudioWriter
+from earshift.storage.vectors import read_embeddings
 
 CLIPS, RATE, SECONDS = 500, 44100, 3
 ENCODER = "musicnn"
@@ -40,7 +45,7 @@ def main(arguments=()):
                 document["compute"].update(workers=workers, device="cpu", scheduler=None)
                 settings = params.parse(document)
                 stage, _ = _timed(lambda s=settings: embed(s, ENCODER, "original"))
-                assert np.array_equal(store.read_embeddings(paths.originals(ENCODER)).features, vectors)
+                assert np.array_equal(read_embeddings(paths.originals(ENCODER)).features, vectors)
                 paths.originals(ENCODER).unlink()
                 ratios.append(f"{loop / stage:.2f} x ({workers} workers, {stage:.1f} s)")
                 rows.append((f"embed, workers: {workers}", "clips/s", CLIPS / stage, CLIPS / loop, "same vectors"))
@@ -60,7 +65,7 @@ def _timed(function):
 def _clip_by_clip(encoder, network):
     import numpy as np
 
-    with store.AudioReader(store.corpus_audio()) as reader:
+    with AudioReader(corpus_audio_path()) as reader:
         return np.concatenate([network(encoder.waveform(audio, rate)[None]) for audio, rate in reader])
 
 
@@ -69,14 +74,14 @@ def _write_corpus(audio):
 
     rows = []
     part = paths.AUDIO / "part.h5"
-    with store.AudioWriter(part, dtype="int16") as writer:
+    with AudioWriter(part, dtype="int16") as writer:
         for i, clip in enumerate(audio):
             writer.append(clip, RATE)
             digest = hashlib.sha256(clip.tobytes()).hexdigest()
             rows.append({"clip": f"{i:04d}", "seconds": SECONDS, "sample_rate": RATE, "valid": True, "sha256": digest})
     table = pd.DataFrame(rows)
-    store.write_table(paths.CLIPS, table)
-    store.keep_corpus_audio(part, table)
+    write_table(paths.CLIPS, table)
+    keep_corpus_audio(part, table)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import stages  # noqa: F401
 from benchmarks import _workspace
 from benchmarks._growth import Growth
 from benchmarks._results import Table
-from stages import paths
+from earshift.pipeline import paths
 
 ENCODERS = (1, 3)  # copies of mfcc, which all cost the same
 LOCKS = (40, 80, 160, 320)  # stages
@@ -82,7 +82,7 @@ def _small(count):
     """The row of a small run of `count` encoders, and its profiles."""
     with _copy() as root, contextlib.chdir(root):
         copies = [f"copy{n}" for n in range(count)]
-        options = {"class": "stages.encode.mfcc:Mfcc", "heads": _workspace.NO_HEADS}
+        options = {"class": "earshift.encoders.mfcc:Mfcc", "heads": _workspace.NO_HEADS}
         _workspace.configure({**SMALL, "run.encoders": copies, **{f"encoders.{name}": options for name in copies}})
         environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
         command = [sys.executable, "-c", _REPRO, "took.json"]
@@ -139,7 +139,10 @@ def _start_up(folder):
     for _ in range(3):
         start = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", "from stages.params import load; load()"], cwd=folder, env=environment, check=True
+            [sys.executable, "-c", "from earshift.pipeline.config import load; load()"],
+            cwd=folder,
+            env=environment,
+            check=True,
         )
         seconds.append(time.perf_counter() - start)
     return min(seconds)

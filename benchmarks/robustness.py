@@ -40,7 +40,7 @@ def directions(kind, originals, perturbed, reference, threshold):
 
     Parameters
     ----------
-    kind : str, as in stages.analyse.desensitise.METHODS
+    kind : str, as in earshift.analysis.desensitise.METHODS
     originals : float64 [shape=(clips, dim)], of the instrument's training clips
     perturbed : float64 [shape=(values, clips, dim)]
     reference : float64 [shape=(components,)], PCA variances of all original training clips
@@ -115,7 +115,7 @@ def published(conditions, instrument, kind, reference, threshold=None, run=None)
 
     Parameters
     ----------
-    conditions : stages.analyse.robustness.Conditions, for the vectors and for which value each clip has at random
+    conditions : earshift.analysis.robustness.Conditions, for the vectors and for which value each clip has at random
     instrument, kind : str
     reference, threshold : see :func:`directions`
     run : callable, optional
@@ -159,7 +159,7 @@ def synthetic(per_instrument, test_clips, values, dim, seed=0):
     """Trajectories of eleven instruments: overlapping classes, a spectrum like an encoder's, bent and noisy paths."""
     import numpy as np
 
-    from stages.analyse.data import Trajectories
+    from earshift.analysis.data import Trajectories
 
     rng = np.random.default_rng(seed)
     labels = np.concatenate([np.repeat(INSTRUMENTS, per_instrument), rng.permutation(
@@ -205,9 +205,9 @@ def compared(conditions, instruments, kinds, workers):
 
     import numpy as np
 
-    from stages import params
-    from stages.analyse import classify, desensitise, robustness
-    from stages.progress import Progress
+    from earshift.analysis import classify, desensitise, robustness
+    from earshift.pipeline import config as params
+    from earshift.pipeline.progress import Progress
 
     t = conditions.trajectories
     train = t.originals[t.indices("train")]
@@ -309,7 +309,7 @@ def main(arguments=()):
     """Print and return both sides' seconds, the ratio and how far results differ."""
     import argparse
 
-    from stages.analyse import classify, data, robustness
+    from earshift.analysis import classify, data, robustness
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__.partition("\n")[0])
     parser.add_argument("encoder", nargs="?", help="whose embeddings on disk are used, with PERTURBATION")

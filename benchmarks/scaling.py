@@ -21,7 +21,7 @@ import stages  # noqa: F401
 from benchmarks import _workspace
 from benchmarks._growth import Growth
 from benchmarks._results import FOLDER, Table
-from stages import paths
+from earshift.pipeline import paths
 
 CLIPS = (384, 768, 1536, 3072)
 PITCHED = (96, 192, 384, 768)  # clips of perturb
@@ -111,7 +111,7 @@ def _prepared(clips, perturbation, values, encoders=("mfcc",), **more):
     _workspace.configure({
         "run.encoders": list(encoders), "run.perturbations": [perturbation],
         f"perturbations.{perturbation}.grid": GRIDS[perturbation][:values],
-        **{f"encoders.{name}": {"class": "stages.encode.mfcc:Mfcc", "heads": _workspace.NO_HEADS}
+        **{f"encoders.{name}": {"class": "earshift.encoders.mfcc:Mfcc", "heads": _workspace.NO_HEADS}
            for name in encoders if name.startswith("copy")},
         **more,
     })  # fmt: skip
@@ -150,16 +150,18 @@ def _drawn(clips, values):
     """Embeddings of mfcc under gain that are drawn."""
     import numpy as np
 
-    from stages import store
+    from earshift.storage.clips import read_clips
+    from earshift.storage.files import write_table
+    from earshift.storage.vectors import Embeddings, write_embeddings
 
     _prepared(8, "gain", 2)
-    table = store.read_clips()
+    table = read_clips(paths.CLIPS)
     table = table.loc[np.arange(clips) % len(table)].reset_index(drop=True)
     table["clip"] = [f"{i:05d}" for i in range(clips)]
     table["group"] = table["clip"]
     table["label"] = [f"label{i % 8}" for i in range(clips)]
     table["split"] = np.where(np.arange(clips) // 8 % 4 == 3, "test", "train")
-    store.write_table(paths.CLIPS, table)
+    write_table(paths.CLIPS, table)
     rng = np.random.default_rng(0)
     start, movement = rng.normal(size=(2, clips, 512))
     for place, value in enumerate([None, *range(values)]):
@@ -167,7 +169,7 @@ def _drawn(clips, values):
         features = start + place / values * movement + 0.5 * rng.normal(size=start.shape)
         attributes = {"value": "original" if value is None else str(value), "growth": "up", "unit": "dB"}
         valid = np.ones(clips, dtype=bool)
-        store.write_embeddings(path, store.Embeddings(features, list(table["clip"]), valid, attributes))
+        write_embeddings(path, Embeddings(features, list(table["clip"]), valid, attributes))
 
 
 def _cca(clips, values):
@@ -176,7 +178,7 @@ def _cca(clips, values):
 
 
 def _analysed(analysis):
-    return _workspace.run(f"{analysis}@mfcc-gain", f"stages.analyse.{analysis}", "mfcc", "gain")
+    return _workspace.run(f"{analysis}@mfcc-gain", f"earshift.analysis.{analysis}", "mfcc", "gain")
 
 
 def _memory():
@@ -198,13 +200,13 @@ def _memory():
 
 def _originals(clips):
     _prepared(clips, "gain", 2)
-    return _workspace.run("distances_original", "stages.analyse.distances", "original")
+    return _workspace.run("distances_original", "earshift.analysis.distances", "original")
 
 
 def _distances(clips, values):
     _prepared(clips, "gain", values)
     _workspace.perturbed("gain")
-    return _workspace.run("distances@gain", "stages.analyse.distances", "gain")
+    return _workspace.run("distances@gain", "earshift.analysis.distances", "gain")
 
 
 PARTS = {
@@ -225,8 +227,8 @@ PARTS = {
 
 def _draw(found):
     """benchmarks/results/scaling.png: seconds over sizes, start-up included, beside straight lines through zero."""
-    from stages import store
-    from stages.report import style
+    from earshift.report.figures import style
+    from earshift.storage.files import replacing
 
     panels = ("clips", "values", "encoders")
     with style.styled():
@@ -253,7 +255,7 @@ def _draw(found):
         axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         low, high = axes[0].get_ylim()
         axes[0].set_ylim(low, high * 4)  # room for what the lines are called
-        with store.replacing(FOLDER / PICTURE) as temporary:
+        with replacing(FOLDER / PICTURE) as temporary:
             made.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
 
 

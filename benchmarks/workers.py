@@ -20,7 +20,7 @@ from pathlib import Path
 import stages  # noqa: F401
 from benchmarks import _workspace
 from benchmarks._results import Table
-from stages import paths
+from earshift.pipeline import paths
 
 FEW, MANY = (32, [-13, -4]), (512, [-31, -22, -13, -4])  # clips and values
 SIZES = {"few": FEW, "many": MANY}
@@ -33,8 +33,8 @@ import sys, time
 import numpy as np
 import stages
 from stages import params, paths, store
-from stages.encode import embed
-from stages.encode.inference import Batches
+from earshift.encoders import embed
+from earshift.encoders.inference import Batches
 settings, name, share, shares = params.load(), sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 encoder = settings.encoders[name]
 network = Batches(encoder.load(paths.weights(name), "cpu"), encoder, encoder.batch)

@@ -3,7 +3,7 @@
 Conventions
 -----------
 A target is a file fuzz/targets/NAME.py with a function ``target(data: bytes)`` that hands the bytes to a reader as a
-file would. It returns, or raises :class:`stages.errors.UserError`; errors that the reader documents besides it
+file would. It returns, or raises :class:`earshift.errors.UserError`; errors that the reader documents besides it
 suppresses itself. Everything else is a finding: another exception, more than :data:`fuzz.guard.SECONDS` of processor
 time or :data:`fuzz.guard.MEMORY` bytes, a process that dies, a message that is not plain text, anything started or
 connected to, anything written outside the working folder. A module may have ``WORDS``, pieces that its format is made

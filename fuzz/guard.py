@@ -16,7 +16,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.errors import UserError
+from earshift.errors import UserError
 
 SECONDS = 5  # of processor time, per input
 MEMORY = 1 << 30  # bytes, per input

@@ -54,9 +54,9 @@ def _places(content):
 
 def sealed(data):
     """Packed audio or embeddings with the right hash in front: whoever means harm computes it, a mutator does not."""
-    from stages import store
+    from earshift.storage.hdf5 import _SEAL, _seal
 
-    return store._seal(io.BytesIO(data)) + data[store._SEAL :]
+    return _seal(io.BytesIO(data)) + data[_SEAL:]
 
 
 def hdf5_mutated(data, random):

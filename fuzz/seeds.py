@@ -63,7 +63,7 @@ def seeds():
 
 
 def _params():
-    from stages import params
+    from earshift.pipeline import config as params
 
     content = params.read(Path(__file__).parents[1] / "params.yaml")
     return [json.dumps(content).encode()]
@@ -112,14 +112,13 @@ def _sounds():
 
 
 def _packed(place):
-    from stages import store
+    from earshift.storage import packed_audio
+    from earshift.storage.packed_audio import AudioWriter
 
     found = []
     for dtype in ("int16", "float32"):
-        store._CHUNK = store._TABLE_CHUNK = 16  # small chunks, small inputs
-        with store.AudioWriter(
-            place / "packed.h5", dtype=dtype, attributes={"fingerprint": "f", "corpus": "c"}
-        ) as writer:
+        packed_audio._CHUNK = packed_audio._TABLE_CHUNK = 16  # small chunks, small inputs
+        with AudioWriter(place / "packed.h5", dtype=dtype, attributes={"fingerprint": "f", "corpus": "c"}) as writer:
             for channels, frames in ((2, 30), (1, 0), (1, 50)):
                 writer.append(np.ones((channels, frames), dtype=dtype), 44100)
         found.append((place / "packed.h5").read_bytes())
@@ -127,17 +126,16 @@ def _packed(place):
 
 
 def _embeddings(place):
-    from stages import store
+    from earshift.storage.distances import Distances, write_distances
+    from earshift.storage.vectors import Embeddings, write_embeddings
 
     path = place / "vectors.h5"
     about = {"encoder": "mfcc", "fingerprint": "f", "strength": 0.5}
-    store.write_embeddings(
-        path, store.Embeddings(np.ones((3, 4), np.float32), ["a", "b", "é"], np.array([True, False, True]), about)
+    write_embeddings(
+        path, Embeddings(np.ones((3, 4), np.float32), ["a", "b", "é"], np.array([True, False, True]), about)
     )
     first = path.read_bytes()
-    store.write_distances(
-        path, store.Distances({"dtw": np.ones((2, 2), np.float32)}, ["a", "b"], np.array([True, True]), about)
-    )
+    write_distances(path, Distances({"dtw": np.ones((2, 2), np.float32)}, ["a", "b"], np.array([True, True]), about))
     return [first, path.read_bytes()]
 
 

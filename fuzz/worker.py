@@ -85,7 +85,7 @@ class _Run:
         self._current = open(current, "w+b", buffering=0)  # noqa: SIM115
         self._lines, self._codes, self._executions, self._told = set(), {}, 0, time.monotonic()
         self._keys, self._new = set(), False
-        self._root = str(Path(__file__).parents[1] / "stages")
+        self._root = str(Path(__file__).parents[1] / "earshift")
 
     def once(self, data, *, told=True):
         """Run one input; whether it reached a line that none before it reached."""

@@ -43,7 +43,7 @@ def edited(workspace):
     """Change params.yaml in the workspace: ``edited({"cca.seed": 3})`` gives the checked parameters."""
     from ruamel.yaml import YAML
 
-    from stages import params
+    from earshift.pipeline import config as params
 
     def edit(changes):
         document = params.read()
@@ -70,11 +70,15 @@ def write_corpus(rng, clips=7, rates=(44100, 22050), channels=(2, 1), invalid=(3
     """Pack a small corpus under the current folder and return its table."""
     import hashlib
 
-    from stages import paths, store
+    from earshift.pipeline import paths
+    from earshift.pipeline.audio_files import keep_corpus_audio
+    from earshift.storage.clips import read_clips
+    from earshift.storage.files import write_table
+    from earshift.storage.packed_audio import AudioWriter
 
     rows = []
     part = paths.AUDIO / "part.h5"
-    with store.AudioWriter(part, dtype="int16") as writer:
+    with AudioWriter(part, dtype="int16") as writer:
         for i in range(clips):
             rate, shape = rates[i % len(rates)], (channels[i % len(channels)], 30000 + 1000 * i)
             audio = np.rint(rng.normal(0, 3000, shape)).astype(np.int16)
@@ -97,6 +101,6 @@ def write_corpus(rng, clips=7, rates=(44100, 22050), channels=(2, 1), invalid=(3
                 }
             )
     table = pd.DataFrame(rows)
-    store.write_table(paths.CLIPS, table)
-    store.keep_corpus_audio(part, table)
-    return store.read_clips()
+    write_table(paths.CLIPS, table)
+    keep_corpus_audio(part, table)
+    return read_clips(paths.CLIPS)

@@ -8,7 +8,10 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from benchmarks import _growth, _one, _results, _workspace, pipeline
 from benchmarks._results import Table, compared
-from stages import store
+from earshift.pipeline import paths
+from earshift.pipeline.audio_files import corpus_audio_path
+from earshift.storage.clips import read_clips
+from earshift.storage.packed_audio import AudioReader
 
 HERE = {"processor": "a processor", "cores": 2, "memory": "8.0 GiB", "system": "Linux 6", "gpu": "none"}
 
@@ -174,16 +177,16 @@ def test_workspace_is_what_stages_expect():
         _workspace.configure({"run.encoders": ["mfcc"], "perturbations.gain.grid": [-4, 5]})
         _workspace.write_corpus(3)
 
-        from stages.params import load
+        from earshift.pipeline.config import load
 
         assert load().run.encoders == ("mfcc",)
-        assert len(store.read_clips()) == 3
-        with store.AudioReader(store.corpus_audio()) as reader:
+        assert len(read_clips(paths.CLIPS)) == 3
+        with AudioReader(corpus_audio_path()) as reader:
             assert reader[2][0].shape == (2, 3 * 44100)
-        before = store.corpus_audio()
+        before = corpus_audio_path()
         _workspace.write_corpus(2)
         _workspace.write_corpus(3)
-        assert store.corpus_audio() == before and before.is_file()
+        assert corpus_audio_path() == before and before.is_file()
 
 
 def test_time_of_a_run_is_split_into_stages_and_what_lies_between_them():

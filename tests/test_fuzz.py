@@ -26,10 +26,10 @@ TOYS = {
                 pass
     """,
     "writes": "def target(data):\n    open('../elsewhere', 'w').close()\n",
-    "refuses": "from stages.errors import UserError\ndef target(data):\n    raise UserError('it is broken')\n",
+    "refuses": "from earshift.errors import UserError\ndef target(data):\n    raise UserError('it is broken')\n",
     "finds": """
         def target(data):
-            from stages.corpus.reading import wav_header
+            from earshift.audio.reading import wav_header
             import io
             try:
                 wav_header(io.BytesIO(data), len(data))

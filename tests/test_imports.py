@@ -41,7 +41,12 @@ assert "torch" not in sys.modules or not sys.modules["torch"].cuda.is_initialize
 
 
 def test_every_module_is_found():
-    assert {"stages.encode.embed", "stages.corpus.folder", "stages.report.track", "stages.fetch"} <= set(MODULES)
+    assert {
+        "earshift.pipeline.embed",
+        "earshift.corpora.folder",
+        "earshift.pipeline.tracking.track",
+        "earshift.storage.downloads",
+    } <= set(MODULES)
 
 
 @pytest.mark.parametrize("room", sorted({".".join(name.split(".")[:2]) for name in MODULES}))

@@ -10,7 +10,7 @@ def write_weights_file(encoder, path, seed=0):
 
     Parameters
     ----------
-    encoder : stages.encode.base.Encoder, openl3, panns or clap
+    encoder : earshift.encoders.base.Encoder, openl3, panns or clap
     path : path-like
     seed : int
     """

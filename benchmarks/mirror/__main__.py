@@ -6,8 +6,8 @@ from pathlib import Path
 import stages  # noqa: F401
 from benchmarks import mirror
 from benchmarks.mirror import irmas
-from stages import params
-from stages.corpus.irmas import ARCHIVE
+from earshift.corpora.irmas import ARCHIVE
+from earshift.pipeline import config as params
 
 ENCODERS = ("openl3", "panns", "clap")
 

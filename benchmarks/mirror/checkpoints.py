@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.encode import clap, panns
-from stages.encode.borrowed import borrowed
+from earshift.encoders import clap, panns
+from earshift.encoders.weights.package_modules import borrowed
 
 
 def write_panns(path, seed=0, *, zipped=False):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages import store
+from earshift.storage.files import replacing
 
 SEED = 20261121
 _CHANNELS = (1, 64, 64, 128, 128, 256, 256, 512, 512)
@@ -63,7 +63,7 @@ def write(path, seed, *, representation="mel128"):
     packed = content.getvalue()
     if str(path).endswith(".gz"):
         packed = gzip.compress(packed, compresslevel=1, mtime=0)
-    with store.replacing(Path(path)) as temporary:
+    with replacing(Path(path)) as temporary:
         temporary.write_bytes(packed)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.corpus import archive, fsd50k, irmas
+from earshift.corpora import archive, fsd50k, irmas
 
 WORDS = (b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"../", b"/", b"..\\", b"C:", b".", b"a.wav",
          b"IRMAS-TrainingData/cel/", b"FSD50K.dev_audio/", b"\1\0\x10\0", b"\xff\xff\xff\xff", b"\0\x08",

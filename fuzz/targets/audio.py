@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.corpus import folder
-from stages.errors import UserError
-from stages.perturb import recordings
+from earshift.corpora import folder
+from earshift.errors import UserError
+from earshift.perturbations import recordings
 
 WORDS = (b"RIFF", b"RIFX", b"WAVE", b"fmt ", b"data", b"LIST", b"fLaC", b"OggS", b"vorbis", b"OpusHead", b"ID3",
          b"\xff\xfb", b"Xing", b"FORM", b"AIFF", b"COMM", b"SSND", b".snd", b"caff", b"\x01vorbis", b"JUNK", b"RF64",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages import store
+from earshift.storage.clips import corpus_digest, read_clips
 
 WORDS = (b"clip,group,label,genre,split,tags,seconds,channels,sample_rate,valid,problem,sha256\n", b",", b"True",
          b"False", b"train", b"\n", b'"', b"44100", b"\0", b"\xff", b"nan", b"|")  # fmt: skip
@@ -10,12 +10,12 @@ WORDS = (b"clip,group,label,genre,split,tags,seconds,channels,sample_rate,valid,
 
 def prepared():
     Path("clips.csv").write_text("clip,valid\na,True\n")
-    store.read_clips(Path("clips.csv"))  # brings pandas and pyarrow, which sets gigabytes of addresses aside
+    read_clips(Path("clips.csv"))  # brings pandas and pyarrow, which sets gigabytes of addresses aside
 
 
 def target(data):
     path = Path("clips.csv")
     path.write_bytes(data)
-    clips = store.read_clips(path)
+    clips = read_clips(path)
     if {"sha256", "sample_rate"} <= set(clips):
-        store.corpus_digest(clips)
+        corpus_digest(clips)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from earshift.corpora import base, fsd50k
 from fuzz.pieces import SEPARATOR, pieces
-from stages.corpus import base, fsd50k
 
 WORDS = (SEPARATOR, b"fname,labels,mids,split\n", b"fname,labels,mids\n", b"0,Bark,/m/05tny_\n",
          b'1,"Bark,Dog","/m/1,/m/2",train\n', b"val", b"train", b",", b'"', b"\n", b"/", b"..", b"\0", b"|",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from earshift.encoders.weights import keras_checkpoint
 from fuzz.pieces import hdf5_mutated as mutated
-from stages.encode import keras_checkpoint
 
 __all__ = ["mutated", "target"]
 SHAPES = [[(2,), (2, 1)], [(2, 3)]]

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from earshift.storage.hdf5 import read_fingerprint
+from earshift.storage.packed_audio import AudioReader
 from fuzz.pieces import hdf5_mutated as mutated
 from fuzz.pieces import sealed
-from stages import store
 
 __all__ = ["mutated", "target"]
 
@@ -12,8 +13,8 @@ __all__ = ["mutated", "target"]
 def target(data):
     path = Path("packed.h5")
     path.write_bytes(sealed(data))
-    store.read_fingerprint(path)
-    with store.AudioReader(path) as reader:
+    read_fingerprint(path)
+    with AudioReader(path) as reader:
         total = reader.size
         for index in range(min(len(reader), 20)):
             audio, _ = reader[index]

@@ -2,8 +2,8 @@
 
 import json
 
+from earshift.pipeline import config as params
 from fuzz.pieces import json_mutated as mutated
-from stages import params
 
 __all__ = ["mutated", "target"]
 

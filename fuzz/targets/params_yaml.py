@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages import params
+from earshift.pipeline import config as params
 
 WORDS = (b": ", b"- ", b"\n", b"  ", b"&a ", b"*a", b"<<: *a\n", b"{", b"}", b"[", b"]", b"!!int ", b"!!float ",
          b"!!timestamp ", b"!!binary ", b"!!python/object/apply:os.system ", b"!!set ", b"!!omap ", b"? ", b"|\n",

@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
+from earshift.report import results
+from earshift.report.page import page
 from fuzz.pieces import json_mutated
-from stages.report import page, results
 
 MARK = "<script>alert(1)</script>"
 WORDS = (MARK.encode(), b"null", b"NaN", b"1e999", b"-1", b'"', b"[", b"{}", b",", b"\n", b"[" * 2000, b"\xff",

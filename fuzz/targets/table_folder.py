@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.corpus import folder
+from earshift.corpora import folder
 
 WORDS = (b"file,label,group,split,genre,tags\n", b"a.wav", b"b/c.wav", b"train", b"test", b"|", b",", b'"', b"\n",
          b"\r\n", b"\xef\xbb\xbf", b"\0", b"\x1b[2J", b"\xff", b"../", b"/", b" ")  # fmt: skip

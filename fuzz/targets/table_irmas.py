@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.corpus import irmas
+from earshift.corpora import irmas
 
 NAMES = [
     irmas.parsed(name)

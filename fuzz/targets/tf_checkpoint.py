@@ -1,7 +1,7 @@
 """A checkpoint of TensorFlow, its checksums taken as right: an attacker computes them, a mutator does not."""
 
+from earshift.encoders.weights import tf_checkpoint
 from fuzz.pieces import SEPARATOR, pieces
-from stages.encode import tf_checkpoint
 
 WORDS = (SEPARATOR, b"\x57\xfb\x80\x8b\x24\x75\x47\xdb", b"\x08\x01", b"\x12\x04\x12\x02\x08\x02", b"\x28\x18",
          b"\xff" * 9 + b"\x01", b"\0\0\0\0\1\0\0\0", b"\x12\x00", b"\x20", b"\x12\x02\x10\x01")  # fmt: skip

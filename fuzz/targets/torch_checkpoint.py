@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.encode import torch_checkpoint
+from earshift.encoders.weights import torch_checkpoint
 
 WORDS = (b"model", b"PK\1\2", b"PK\3\4", b"PK\5\6", b"ccollections\nOrderedDict\n",
          b"ctorch._utils\n_rebuild_tensor_v2\n", b"cos\nsystem\n", b"cbuiltins\neval\n", b"ctorch\nFloatStorage\n",

@@ -3,7 +3,7 @@
 import contextlib
 import io
 
-from stages.corpus.reading import wav_header
+from earshift.audio.reading import wav_header
 
 WORDS = (b"RIFF", b"WAVE", b"fmt ", b"data", b"LIST", b"JUNK", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x10\0\0\0\x01\0")
 

@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from earshift.encoders.weights import record as weights
 from fuzz.pieces import SEPARATOR, json_mutated, pieces
-from stages.encode import weights
 
 WORDS = (SEPARATOR, b"SHA256", b"weights.npz", b"../", b"PK\1\2", b"PK\3\4", b"\x93NUMPY\1\0", b"'descr': '|O'",
          b"'<f4'", b"'shape': (1000000, 1000000)", b"'fortran_order': True", b"\xff\xff\xff\xff")  # fmt: skip

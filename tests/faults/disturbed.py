@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stages import paths
-from stages.analyse.distances import distances
-from stages.encode.embed import embed
-from stages.perturb.run import perturb
+from earshift.analysis.distances import distances
+from earshift.pipeline import paths
+from earshift.pipeline.embed import embed
+from earshift.pipeline.perturb import perturb
 
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = {
@@ -28,16 +28,17 @@ TOY = """
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from stages.encode.base import Encoder
-from stages.params import number
+from earshift.encoders.base import Encoder
+from earshift.options import Interval
 
 
 @dataclass(frozen=True)
 class Toy(Encoder):
-    delay: float = number(0, 10)
+    delay: Annotated[float, Interval(ge=0, le=10)]
 
     sample_rate = 8000
     window = 0.9

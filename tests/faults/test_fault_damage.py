@@ -8,11 +8,14 @@ import pytest
 import soundfile
 from disturbed import cut, flipped, outputs, start, target
 
-from stages import paths, store
-from stages.corpus.build import build
-from stages.encode import weights
-from stages.encode.embed import embed
-from stages.errors import UserError
+from earshift.encoders.weights import record as weights
+from earshift.errors import UserError
+from earshift.pipeline import paths
+from earshift.pipeline.audio_files import corpus_audio_path
+from earshift.pipeline.corpus import build
+from earshift.pipeline.embed import embed
+from earshift.storage.distances import read_distances
+from earshift.storage.vectors import read_embeddings
 
 
 def kept(value):
@@ -47,10 +50,10 @@ def test_an_analysis_names_what_is_damaged(bench):
     bench().run()
     flipped(target("-10"), 0.5)
     with pytest.raises(UserError, match=r"gain/-10.h5 is damaged, its checksum .*; delete it and run `dvc repro`"):
-        store.read_embeddings(target("-10"))
+        read_embeddings(target("-10"))
     flipped(paths.distances("gain", "5"), 0.5)
     with pytest.raises(UserError, match=r"gain/5.h5 is damaged, its checksum .*; delete it and run `dvc repro`"):
-        store.read_distances(paths.distances("gain", "5"))
+        read_distances(paths.distances("gain", "5"))
 
 
 @pytest.mark.parametrize("damage", [flipped, cut])
@@ -81,7 +84,7 @@ def test_packed_audio_of_the_corpus(of_files, capsys, damage):
     shutil.rmtree("data")
     build(of_files.params)
     undisturbed = of_files.run()
-    audio = store.corpus_audio()
+    audio = corpus_audio_path()
     for where in (0, 0.1, 0.5, 0.99):
         shutil.rmtree("data/embeddings")
         damage(audio, where)
@@ -96,13 +99,13 @@ def test_audio_that_goes_bad_while_it_is_read(of_files):
     shutil.rmtree("data")
     build(of_files.params)
     undisturbed = of_files.run()
-    audio, stat = store.corpus_audio(), store.corpus_audio().stat()
+    audio, stat = corpus_audio_path(), corpus_audio_path().stat()
     flipped(audio, 0.5)
     os.utime(audio, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     shutil.rmtree("data/embeddings")
     with pytest.raises(UserError, match="data/audio/corpus/.*h5 is damaged"):
         of_files.embed()  # in this process it was checked before
-    process = start("stages.encode.embed", "toy", "gain")
+    process = start("stages.embed", "toy", "gain")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and "is damaged and is packed again" in out, err
     assert outputs() == undisturbed
@@ -129,7 +132,7 @@ def test_weights(tmp_path):
             stamp = arrays.stat().st_mtime_ns
             damage(arrays, where)
             os.utime(arrays, ns=(stamp, stamp))
-            with pytest.raises(UserError, match=r"npz has sha256 .*; run `python -m stages.encode.weights toy`"):
+            with pytest.raises(UserError, match=r"npz has sha256 .*; run `python -m stages.weights toy`"):
                 weights.open_weights(tmp_path / "toy")
             weights.write_weights(tmp_path / "toy", "toy", Published())  # which that command does
             assert (arrays.read_bytes(), record.read_bytes()) == whole

@@ -5,9 +5,12 @@ import sys
 import pytest
 import soundfile
 
-from stages import paths, store
-from stages.corpus.build import build
-from stages.errors import UserError
+from earshift.errors import UserError
+from earshift.pipeline import paths
+from earshift.pipeline.audio_files import corpus_audio_path
+from earshift.pipeline.corpus import build
+from earshift.storage.clips import read_clips
+from earshift.storage.packed_audio import AudioReader
 
 # As libsndfile, but for files that it does not survive. Only worker processes import it: here the real one is loaded.
 BREAKS = """
@@ -59,14 +62,14 @@ def test_decoders_that_raise_and_that_kill(files, of, capsys):
     (files / "07.wav").rename(files / "07-kills.wav")
     build(of())
     told = capsys.readouterr().out
-    clips = store.read_clips()
+    clips = read_clips(paths.CLIPS)
     problems = dict(zip(clips["clip"], clips["problem"], strict=True))
     assert problems.pop("03-raises.wav") == "cannot be read: ZeroDivisionError, no samples in a block"
     assert problems.pop("07-kills.wav") == "its decoder crashes, or takes more memory than there is"
     assert len(problems) == 10 and set(problems.values()) == {""}
     assert "2 of 12 clips cannot be used and are marked invalid: 03-raises.wav (cannot be read" in told
     assert "07-kills.wav (its decoder crashes" in told
-    with store.AudioReader(store.corpus_audio()) as reader:
+    with AudioReader(corpus_audio_path()) as reader:
         for i, row in enumerate(clips.itertuples()):
             assert reader[i][0].shape[1] == (4000 if row.valid else 0)
     with pytest.raises(UserError, match=r"2 of 12 clips .*07-kills.wav \(its decoder .*go on without them: corpus.on_"):

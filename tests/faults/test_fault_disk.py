@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from disturbed import environment
 
-from stages import paths
+from earshift.pipeline import paths
 
 NAMESPACE = ["unshare", "--mount"] if os.name != "nt" and os.geteuid() == 0 else ["unshare", "-rm"]
 
@@ -80,8 +80,8 @@ def undisturbed(bench):
 
 
 STAGES = {
-    "embeddings": (paths.embeddings("toy", "gain"), "stages.encode.embed", "toy", "gain"),
-    "audio": (paths.AUDIO / "gain", "stages.perturb.run", "gain"),
+    "embeddings": (paths.embeddings("toy", "gain"), "earshift.pipeline.embed", "toy", "gain"),
+    "audio": (paths.AUDIO / "gain", "earshift.pipeline.perturb", "gain"),
 }
 
 

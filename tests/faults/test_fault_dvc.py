@@ -14,8 +14,9 @@ import pytest
 from disturbed import REPOSITORY, SETTINGS, TOY, Bench, flipped, outputs, pausing_after, start, target, toy, written
 from ruamel.yaml import YAML
 
-from stages import params, paths
-from stages.encode.embed import embed
+from earshift.pipeline import config as params
+from earshift.pipeline import paths
+from earshift.pipeline.embed import embed
 
 STAGES = ("perturb", "embed", "original")
 
@@ -92,7 +93,7 @@ def test_two_stages_at_once_on_one_output(made):
     """Without DVC nobody watches but the stage itself: the second waits, and finds all done."""
     root, undisturbed = made
     shutil.rmtree(root / target("-10").parent)
-    both = [start("stages.encode.embed", "toy", "gain", folder=root) for _ in range(2)]
+    both = [start("stages.embed", "toy", "gain", folder=root) for _ in range(2)]
     told = ["".join(process.communicate(timeout=120)) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert sorted("computed 0 of 3 values, reused 3" in said for said in told) == [False, True]

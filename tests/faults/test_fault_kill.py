@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from disturbed import ended, outputs, pausing_after, start, target, written
 
-from stages import paths
-from stages.corpus.build import build
-from stages.progress import Progress
+from earshift.pipeline import paths
+from earshift.pipeline.corpus import build
+from earshift.pipeline.progress import Progress
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 MANY = [round(-40 + 0.5 * i, 1) for i in range(60)]
@@ -25,7 +25,7 @@ def test_kill_distances(bench, wait):
     undisturbed = outputs()
     folder = paths.distances("gain", 0).parent
     shutil.rmtree(folder)
-    process = start("stages.analyse.distances", "gain")
+    process = start("stages.distances", "gain")
     wait(lambda: len(list(folder.glob("[!.]*.h5"))) > 2)
     ended(process)
     finished = written(folder)
@@ -41,7 +41,7 @@ def test_kill_corpus(bench, wait):
     build(pipeline.params)
     undisturbed = outputs()
     shutil.rmtree("data")
-    process = start("stages.corpus.build")
+    process = start("stages.corpus")
     wait(lambda: any(p.stat().st_size > 100_000 for p in Path("data/audio/corpus").glob(".*.tmp")))
     ended(process)
     left = outputs()
@@ -63,7 +63,7 @@ def slow(bench):
 
 def test_kill_a_worker(slow, pool, wait):
     pipeline, undisturbed = slow
-    process = start("stages.encode.embed", "toy", "gain")
+    process = start("stages.embed", "toy", "gain")
     wait(target("-20").exists)
     finished = written(target("-20").parent)
     pool(process)[0].kill()
@@ -80,7 +80,7 @@ def test_interrupt_a_stage(slow, wait):
     """Ctrl-C reaches the whole group: the stage and its workers."""
     pipeline, undisturbed = slow
     with pausing_after("-20"):
-        process = start("stages.encode.embed", "toy", "gain")
+        process = start("stages.embed", "toy", "gain")
         wait(target("-20").exists)
         os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -95,7 +95,7 @@ def test_interrupt_a_stage(slow, wait):
 def test_a_laptop_that_sleeps(slow, wait):
     """Stage and workers stop in the middle and go on, in this order, seconds later."""
     pipeline, undisturbed = slow
-    process = start("stages.encode.embed", "toy", "gain")
+    process = start("stages.embed", "toy", "gain")
     wait(target("-20").exists)
     os.killpg(process.pid, signal.SIGSTOP)
     stopped = outputs()

@@ -10,7 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # for results_on_disk, however p
 from page_on_disk import write_page_inputs  # noqa: E402
 from results_on_disk import write_results  # noqa: E402
 
-from stages.report import results, style  # noqa: E402
+from earshift.report import results
+from earshift.report.figures import style  # noqa: E402
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from results_on_disk import DIM, GRIDS, INSTRUMENTS, dump
 
-from stages import store
+from earshift.storage.vectors import Embeddings, write_embeddings
 
 HEARD = ["cello0", "flute2"]
 SOUND = base64.b64encode(b"a sound").decode()
@@ -66,7 +66,7 @@ def write_vectors(root, encoder, perturbations, clips):
         shifts |= {folder / f"{value}.h5": 3 * i / (len(values) - 1) for i, value in enumerate(values)}
     for path, shift in shifts.items():
         features = start + np.float32([shift, 0, 0, 0])
-        store.write_embeddings(path, store.Embeddings(features, list(clips["clip"]), clips.valid.to_numpy(), about))
+        write_embeddings(path, Embeddings(features, list(clips["clip"]), clips.valid.to_numpy(), about))
 
 
 def write_excerpts(root, perturbation, silent=""):

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from stages.analyse import comparison
+from earshift.analysis import comparison
 
 GRIDS = {
     "gain": ("dB", ["-40", "-31", "-22", "-13", "-4", "5"]),

@@ -5,8 +5,9 @@ import json
 from page_on_disk import change, write_page_inputs
 from results_on_disk import dump, write_comparison, write_params, write_significance
 
-from stages.report import answers, results
-from stages.report.gathered import gathered
+from earshift.report import results
+from earshift.report.page import findings as answers
+from earshift.report.page.content import gathered
 
 
 def read():

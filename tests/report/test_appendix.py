@@ -7,8 +7,9 @@ from page_on_disk import change, write_page_inputs
 from results_on_disk import INSTRUMENTS, write_comparison
 from test_answers import without_classifiers
 
-from stages.report import appendix, results, sources
-from stages.report.gathered import gathered
+from earshift.report import results
+from earshift.report.page import appendix, sources
+from earshift.report.page.content import gathered
 
 
 def read():

@@ -4,8 +4,10 @@ import pytest
 from page_on_disk import change
 from results_on_disk import write_comparison, write_params
 
-from stages.report import captions, figures, results
-from stages.report.gathered import gathered
+from earshift.report import results
+from earshift.report.figures import draw as figures
+from earshift.report.page import captions
+from earshift.report.page.content import gathered
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from matplotlib.colors import to_hex
 from results_on_disk import dump, write_params, write_robustness
 
-from stages.analyse import desensitise
-from stages.report import curves, methods, results
+from earshift.analysis import desensitise
+from earshift.report import methods, results
+from earshift.report.figures import curves
 
 STRENGTH = np.linspace(0, 1, 6)
 

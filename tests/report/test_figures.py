@@ -13,8 +13,10 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 from results_on_disk import dump, write_comparison, write_params
 
-from stages.errors import UserError
-from stages.report import figures, results, style, summary
+from earshift.errors import UserError
+from earshift.report import results, summary
+from earshift.report.figures import draw as figures
+from earshift.report.figures import style
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = (
@@ -41,7 +43,7 @@ def test_same_bytes_twice_whatever_the_users_settings(world):
     tables = {name: Path(name).read_bytes() for name in TABLES}
     (world / "matplotlibrc").write_text("figure.facecolor: red\nfont.size: 20\nsavefig.bbox: tight\n")
     run = subprocess.run(
-        [sys.executable, "-m", "stages.report.figures"], capture_output=True, text=True,
+        [sys.executable, "-m", "stages.figures"], capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "5"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr

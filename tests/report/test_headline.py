@@ -5,9 +5,9 @@ import json
 import pytest
 from results_on_disk import write_params, write_robustness
 
-from stages import paths
-from stages.errors import UserError
-from stages.report import headline, results
+from earshift.errors import UserError
+from earshift.pipeline import paths
+from earshift.report import headline, results
 
 
 def test_means_over_the_selected_pairs(content):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from page_on_disk import HEARD, SOUND, write_excerpts
 
-from stages.errors import UserError
-from stages.report import listening, results
-from stages.report.gathered import gathered
+from earshift.errors import UserError
+from earshift.report import results
+from earshift.report.page import listening
+from earshift.report.page.content import gathered
 
 
 def heard():

@@ -8,9 +8,10 @@ import pytest
 from matplotlib.colors import to_hex
 from results_on_disk import GRIDS, INSTRUMENTS, dump, write_params
 
-from stages import paths
-from stages.errors import UserError
-from stages.report import maps, results, style
+from earshift.errors import UserError
+from earshift.pipeline import paths
+from earshift.report import results
+from earshift.report.figures import maps, style
 
 PAIRS = [("mfcc", "gain"), ("mfcc", "reverb"), ("musicnn", "gain"), ("musicnn", "reverb")]
 APART = {"mfcc": 96.0, "musicnn": 12.0}

@@ -11,7 +11,9 @@ from page_on_disk import HEARD, SOUND, change, write_excerpts, write_page_inputs
 from results_on_disk import write_comparison, write_params, write_results
 from test_answers import without_classifiers
 
-from stages.report import page, pictures, results, summary, wording
+from earshift.report import results, summary
+from earshift.report.page import page, pictures
+from earshift.report.page import text as wording
 
 VOID = {"meta", "link", "img", "br", "col", "input"}
 EVIL = '<script>alert("x")</script>'

@@ -8,7 +8,8 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 from page_on_disk import PICTURE
 
-from stages.report import pictures, style
+from earshift.report.figures import style
+from earshift.report.page import pictures
 
 
 def drawn(picture):

@@ -9,8 +9,10 @@ import pytest
 from dvc_render import VegaRenderer
 from results_on_disk import write_params
 
-from stages import store
-from stages.report import curves, figures, ranking, results, style, summary
+from earshift.report import results, summary
+from earshift.report.figures import curves, ranking, style
+from earshift.report.figures import draw as figures
+from earshift.storage.files import write_table
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATES = REPOSITORY / ".dvc/plots"
@@ -145,5 +147,5 @@ def test_what_is_significant_and_what_a_slope_is_the_loss_per(world, tables):
     gains = tables["robustness"].set_index("method")["significant"]
     assert set(gains["none"]) == {""} and set(gains["lda"]) == {"yes"} and set(gains["pca"]) == {"no"}
     assert set(tables["ranking"]["per"]) == {"per dB of log-spectral distance"}
-    store.write_table(world / "gains.csv", tables["robustness"])
+    write_table(world / "gains.csv", tables["robustness"])
     assert (world / "gains.csv").read_text().splitlines()[1] == "mfcc,gain,none,0,-0.00390625,0.00390625,,"

@@ -5,9 +5,10 @@ import json
 import pytest
 from results_on_disk import GRIDS, dump, write_lock, write_pair, write_params
 
-from stages import paths, profile
-from stages.errors import UserError
-from stages.report import records, results
+from earshift.errors import UserError
+from earshift.pipeline import paths, profile
+from earshift.pipeline.tracking import records
+from earshift.report import results
 
 BOTH = (("mfcc", "musicnn"), ("gain", "reverb"))
 

@@ -8,7 +8,9 @@ import pytest
 from matplotlib.colors import to_hex
 from results_on_disk import dump, write_comparison, write_robustness
 
-from stages.report import accuracy, answers, results, style
+from earshift.report import results
+from earshift.report.figures import accuracy, style
+from earshift.report.page import findings as answers
 
 STREAMS = ("diverse_pitch", "diverse_end_to_end", "mfcc", "musicnn")
 

@@ -7,7 +7,8 @@ import pytest
 from matplotlib.colors import to_hex
 from results_on_disk import dump, write_params
 
-from stages.report import consistency, results, style
+from earshift.report import results
+from earshift.report.figures import consistency, style
 
 
 def lines(axes):

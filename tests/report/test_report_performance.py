@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.colors import to_hex
 from results_on_disk import write_performance
 
-from stages.report import figures, performance, style
+from earshift.report.figures import draw as figures
+from earshift.report.figures import performance, style
 
 MFCC, MUSICNN = (colour.lower() for colour in style.PALETTE[:2])
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages import paths, store
-from stages.report import published, style
+from earshift.pipeline import paths
+from earshift.report.figures import published, style
+from earshift.storage.files import write_json, write_table
 
 METHODS = ["none", "average_displacement", "pca", "samplewise_cca_svd_0.3", "samplewise_cca_svd_0.4",
            "samplewise_cca_svd_0.5"]  # fmt: skip
@@ -50,8 +51,8 @@ def curves(values=(-40.0, -10.0, 0.5, 5.0)):
 @pytest.fixture
 def on_disk(workspace):
     def write(content=None):
-        store.write_json(paths.PUBLISHED, content or {"panels": {PANEL: panel()}, "skipped": {}, "curves": ""})
-        store.write_table(paths.PUBLISHED_PLOTS / "roc_auc.csv", curves())
+        write_json(paths.PUBLISHED, content or {"panels": {PANEL: panel()}, "skipped": {}, "curves": ""})
+        write_table(paths.PUBLISHED_PLOTS / "roc_auc.csv", curves())
 
     return write
 
@@ -203,8 +204,8 @@ def test_command_on_a_run_that_was_killed(on_disk):
 
 
 def test_every_method_of_the_analysis_has_a_look():
-    from stages.analyse.published import METHODS as computed
-    from stages.analyse.published import TABLE
+    from earshift.analysis.published import METHODS as computed
+    from earshift.analysis.published import TABLE
 
     assert list(published._METHODS) == [method.name for method in computed] == METHODS
     assert published._CURVES == TABLE

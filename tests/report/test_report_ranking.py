@@ -8,7 +8,8 @@ import pytest
 from matplotlib.colors import to_hex
 from results_on_disk import AREAS, dump, write_comparison, write_robustness
 
-from stages.report import methods, ranking, results, style
+from earshift.report import methods, results
+from earshift.report.figures import ranking, style
 
 METHODS = [name for name in AREAS if name != "none"]
 

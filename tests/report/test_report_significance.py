@@ -5,7 +5,8 @@ import pytest
 from matplotlib.colors import to_hex
 from results_on_disk import write_significance
 
-from stages.report import figures, significance, style
+from earshift.report.figures import draw as figures
+from earshift.report.figures import significance, style
 
 
 def test_models_by_what_they_are_about(world):

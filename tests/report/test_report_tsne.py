@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from results_on_disk import write_params, write_tsne
 
-from stages.report import panels, style, tsne
+from earshift.report.figures import panels, style, tsne
 
 
 def points(axes):

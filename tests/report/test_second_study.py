@@ -8,9 +8,12 @@ from matplotlib.colors import to_hex
 from page_on_disk import PICTURE, write_page_inputs
 from results_on_disk import STREAMS, write_combination, write_results
 
-from stages.report import captions, page, results, second_study, style, subsets, tables
-from stages.report.gathered import gathered
-from stages.report.third_study import AGREES, DISAGREES, OPEN
+from earshift.report import results
+from earshift.report import verma2023 as second_study
+from earshift.report.figures import style, subsets
+from earshift.report.kim2019 import AGREES, DISAGREES, OPEN
+from earshift.report.page import captions, page, tables
+from earshift.report.page.content import gathered
 
 ENCODERS = ("mfcc", "diverse_all")
 ALL = "+".join(STREAMS)

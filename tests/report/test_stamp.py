@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import UserError
-from stages.report import page, results, stamp
+from earshift.errors import UserError
+from earshift.report import results
+from earshift.report.page import page, stamp
 
 REPOSITORY = Path(__file__).parents[2]
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -128,7 +129,9 @@ def test_a_folder_that_cannot_be_written(repository, monkeypatch):
 
 
 def test_it_imports_next_to_nothing(repository):
-    code = "import sys, stages.report.stamp as s; s.main(); print(*sorted(m for m in sys.modules if '.' not in m))"
+    code = (
+        "import sys, earshift.report.page.stamp as s; s.main(); print(*sorted(m for m in sys.modules if '.' not in m))"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin",
                          "PYTHONPATH": str(REPOSITORY)})  # fmt: skip
     assert run.returncode == 0, run.stderr

@@ -18,7 +18,7 @@ from results_on_disk import (
     write_trajectories,
 )
 
-from stages.report import summary
+from earshift.report import summary
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -317,7 +317,7 @@ def test_a_broken_file_is_named(world):
 
 def test_imports_nothing_heavy(world):
     code = (
-        "import sys; from stages.report import summary; summary.main(['--show']);"
+        "import sys; from earshift.report import summary; summary.main(['--show']);"
         "print({'mlflow', 'matplotlib', 'pandas', 'torch', 'librosa'} & set(sys.modules))"
     )
     run = subprocess.run(

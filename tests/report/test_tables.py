@@ -3,8 +3,10 @@
 from page_on_disk import change
 from results_on_disk import write_comparison, write_params
 
-from stages.report import results, summary, tables, wording
-from stages.report.gathered import gathered
+from earshift.report import results, summary
+from earshift.report.page import tables
+from earshift.report.page import text as wording
+from earshift.report.page.content import gathered
 
 
 def read():

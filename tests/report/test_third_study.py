@@ -13,8 +13,9 @@ from results_on_disk import (
     write_tsne,
 )
 
-from stages.report import results, third_study
-from stages.report.third_study import AGREES, DISAGREES, OPEN, Interval
+from earshift.report import kim2019 as third_study
+from earshift.report import results
+from earshift.report.kim2019 import AGREES, DISAGREES, OPEN, Interval
 
 NETWORKS = ("vgg_autotagging", "vgg_instruments", "vgg_separation", "vgg_autoencoder")
 ENCODERS = ("mfcc", *NETWORKS, "musicnn")
@@ -150,13 +151,13 @@ def test_without_a_model_recordings_decide_and_without_intervals_nothing(study):
 
 def test_encoders_that_differ_only_in_their_trial_are_one(study):
     rewrite(study / "params.yaml", "vgg_autotagging: {}", "vgg_autotagging: {channels: 8, trial: 0}\n  again: "
-            "{class: 'stages.encode.vgg:VggAutotagging', channels: 8, trial: 1}\n  other: "
-            "{class: 'stages.encode.vgg:VggAutotagging', channels: 4, trial: 1}")  # fmt: skip
+            "{class: 'earshift.encoders.vgg:VggAutotagging', channels: 8, trial: 1}\n  other: "
+            "{class: 'earshift.encoders.vgg:VggAutotagging', channels: 4, trial: 1}")  # fmt: skip
 
     class VggAutotagging:
         pass
 
-    VggAutotagging.__module__, VggAutotagging.__qualname__ = "stages.encode.vgg", "VggAutotagging"
+    VggAutotagging.__module__, VggAutotagging.__qualname__ = "earshift.encoders.vgg", "VggAutotagging"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(third_study.scan, "plugins", lambda room: {"vgg_autotagging": VggAutotagging})
         encoders = ("mfcc", "vgg_autotagging", "again", "other")

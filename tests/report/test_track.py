@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from results_on_disk import dump, write_pair, write_params
 
-from stages import paths, profile
-from stages.errors import UserError
-from stages.report import experiments, records, track
+from earshift.errors import UserError
+from earshift.pipeline import paths, profile
+from earshift.pipeline.tracking import experiments, records, track
 
 REPOSITORY = Path(__file__).parents[2]
 PAIRS = [("mfcc", "gain"), ("mfcc", "reverb"), ("musicnn", "gain"), ("musicnn", "reverb")]
@@ -54,7 +54,7 @@ def runs(root, filter_string=""):
 
 def process(root, *, code=None, **environment):
     """Run the stage as DVC would, or `code` instead."""
-    arguments = ["-c", code] if code else ["-m", "stages.report.track"]
+    arguments = ["-c", code] if code else ["-m", "stages.track"]
     return subprocess.Popen(
         [sys.executable, *arguments], cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
@@ -139,7 +139,7 @@ def test_twice_changes_nothing(ready, capsys):
 
 
 def now():
-    from stages.report import results
+    from earshift.report import results
 
     content = results.document()
     stages = records.locked_stages(content)
@@ -149,7 +149,7 @@ def now():
 def test_nothing_to_do_needs_no_mlflow(ready):
     track.main()
     code = (
-        "import sys; from stages.report import track; track.main();"
+        "import sys; from earshift.report import track; track.main();"
         "print({'mlflow', 'sqlalchemy', 'pandas', 'matplotlib', 'filelock', 'dvc'} & set(sys.modules))"
     )
     line, modules = finished(process(ready, code=code)).splitlines()
@@ -300,7 +300,7 @@ def test_a_server_that_does_not_answer(world, monkeypatch):
         track.main()
     message = exit.value.code
     assert message.startswith("earshift: MLflow at http://127.0.0.1:9 cannot be used")
-    assert "safe in metrics/" in message and "`python -m stages.report.track`" in message
+    assert "safe in metrics/" in message and "`python -m stages.track`" in message
     assert "secret" not in message and "\n" not in message
     assert not (world / "mlflow.db").exists()
 
@@ -311,7 +311,7 @@ def test_a_server_that_is_silent(ready, monkeypatch, capfd):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        with pytest.raises(SystemExit, match="cannot be used .*catch up with `python -m stages.report.track`"):
+        with pytest.raises(SystemExit, match="cannot be used .*catch up with `python -m stages.track`"):
             track.main()
         monkeypatch.setenv("DVC_STAGE", "track")
         start = time.monotonic()
@@ -333,7 +333,7 @@ def test_how_long_a_silent_server_is_waited_for():
 
 def test_dvc_goes_on_without_a_server(ready):
     """All that was made stays, and `dvc repro` ends well: an experiment that failed in its last stage would be lost."""
-    Path("dvc.yaml").write_text("stages:\n  track:\n    cmd: python -m stages.report.track\n    always_changed: true\n")
+    Path("dvc.yaml").write_text("stages:\n  track:\n    cmd: python -m stages.track\n    always_changed: true\n")
     Path(".dvc").mkdir(exist_ok=True)
     Path(".dvc/config").write_text("[core]\n    analytics = false\n    no_scm = true\n")
     environment = {

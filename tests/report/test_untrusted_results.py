@@ -3,8 +3,9 @@
 import pytest
 from page_on_disk import change
 
-from stages.errors import UserError
-from stages.report import page, results
+from earshift.errors import UserError
+from earshift.report import results
+from earshift.report.page import page
 
 
 @pytest.mark.parametrize(

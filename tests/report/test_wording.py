@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.report import wording
+from earshift.report.page import text as wording
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ TRACKED = """
 import os
 from pathlib import Path
 from results_on_disk import write_pair, write_results, write_robustness
-from stages.report import track
+from earshift.report import track
 
 root = Path.cwd()
 write_results(root)

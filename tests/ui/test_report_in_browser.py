@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import page_on_disk
 from results_on_disk import write_results
-from stages.perturb import mp3
-from stages.report import figures, page, stamp
+from earshift.perturbations import mp3
+from earshift.report import figures, page, stamp
 
 second = np.sin(440 * 2 * np.pi * np.arange(22050) / 22050, dtype=np.float32)[np.newaxis]
 page_on_disk.SOUND = base64.b64encode(mp3.encoded(second / 2, 22050)).decode()

@@ -1,0 +1,116 @@
+"""MFCC statistics: the hand-made baseline of Kim, Urbano, Liem and Hanjalic (2019), 144 numbers per clip."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from earshift.audio.mel import hann, mel_filters, mel_spectrogram
+from earshift.encoders.base import Encoder
+from earshift.options import Interval, Known, Names, Options
+from earshift.training.kim2019.tasks import TASKS
+
+_SAMPLE_RATE = 22050
+_N_FFT, _HOP, _BANDS = 1024, 256, 128
+_COEFFICIENTS = slice(1, 25)  # the first, the level, is left out
+_FLOOR = 1e-10  # of the power
+_RANGE = 80.0  # dB below the loudest band of the clip
+
+
+@dataclass(frozen=True)
+class Heads(Options):
+    """Networks that are trained above the statistics (:mod:`earshift.training.kim2019.networks`); the vectors stay what they are.
+
+    tasks : of those in :mod:`earshift.training.kim2019.tasks`
+    channels : int, of the last block of a decoder
+    trial : int, which draw of the training recordings and which initial weights
+    """
+
+    tasks: Annotated[Names, Known(*TASKS, or_none=True)]
+    channels: Annotated[int, Interval(ge=1, le=64)]
+    trial: Annotated[int, Interval(ge=0, le=10_000)]
+
+
+@dataclass(frozen=True)
+class Mfcc(Encoder):
+    """Mean and standard deviation of 24 MFCCs and of their first and second differences.
+
+    As in the study's own code (github.com/eldrin/music-nn-models, MFCCEncoder): power spectrum under a symmetric Hann
+    window of 1024 samples every 256, centred with mirrored edges; 128 Slaney mel bands of unit area; decibels re 1,
+    floored at 1e-10 and at 80 dB below the loudest band; orthonormal DCT-II, coefficients 1 to 24. Differences are
+    between neighbouring frames, standard deviations unbiased. Order: mean and standard deviation of the coefficients,
+    of their differences, of the differences of those.
+
+    Two departures: the loudest band is that of the clip, where the study took the loudest of whatever clips shared a
+    batch; and the whole clip is described, where the study cut its middle two seconds out first. Silence gives zeros.
+    """
+
+    heads: Heads
+
+    name = "mfcc"
+    trainer = "earshift.training.kim2019.training"
+    lessons = ("training",)
+    network = "mfcc"
+    sample_rate = _SAMPLE_RATE
+    window = _N_FFT / _SAMPLE_RATE  # five frames: second differences need two values for a standard deviation
+    packages = ("numpy", "scipy", "soxr")
+    code = ("earshift.audio.mel",)
+    dim = 144
+    gpu = False
+
+    @property
+    def tasks(self):
+        return self.heads.tasks
+
+    @property
+    def channels(self):
+        return self.heads.channels
+
+    @property
+    def trial(self):
+        return self.heads.trial
+
+    def load(self, folder, device):
+        """See :meth:`Encoder.load`; there are no weights, and it runs on the CPU whatever the device."""
+        return lambda waveforms: np.stack([_statistics(coefficients(waveform)) for waveform in waveforms])
+
+
+def coefficients(waveform):
+    """The 24 MFCCs of every frame.
+
+    Parameters
+    ----------
+    waveform : float32 [shape=(samples,)], more than 512 samples at 22,050 Hz
+
+    Returns
+    -------
+    float32 [shape=(frames, 24)]
+    """
+    from scipy.fft import dct
+
+    power = mel_spectrogram(
+        np.pad(waveform, _N_FFT // 2, mode="reflect"),
+        window=hann(_N_FFT, symmetric=True),
+        n_fft=_N_FFT,
+        hop=_HOP,
+        filters=mel_filters(sample_rate=_SAMPLE_RATE, n_fft=_N_FFT, bands=_BANDS),
+        power=2,
+    )
+    decibels = 10 * np.log10(np.maximum(power, np.float32(_FLOOR)))
+    decibels = np.maximum(decibels, decibels.max() - np.float32(_RANGE))
+    return dct(decibels, type=2, norm="ortho")[:, _COEFFICIENTS]
+
+
+def _statistics(frames):
+    first = np.diff(frames, axis=0)
+    second = np.diff(first, axis=0)
+    numbers = [f(series, axis=0) for series in (frames, first, second) for f in (_mean, _deviation)]
+    return np.concatenate(numbers).astype(np.float32)
+
+
+def _mean(series, axis):
+    return series.mean(axis=axis, dtype=np.float64)
+
+
+def _deviation(series, axis):
+    return series.std(axis=axis, dtype=np.float64, ddof=1)

@@ -1,0 +1,176 @@
+"""Where everything lies, relative to the repository root: the only module that spells a path."""
+
+import os
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")
+DVC_CONFIG = Path(".dvc/config")
+DVC_CONFIG_LOCAL = Path(".dvc/config.local")  # git ignores it
+PRESETS = Path("presets")
+GOLDEN = Path("tests/encode/golden")
+HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
+LOCKS = Path(".dvc/tmp/earshift/locks")
+SCRATCH = Path(".dvc/tmp/earshift")  # what a killed analysis had finished
+
+# Of the repository itself, so that experiments in folders of their own have it too. None of it is an output of the
+# pipeline: what it holds can be fetched or made again, and is checked against hashes that are.
+_ROOT = Path(os.environ.get("DVC_ROOT", ""))
+DOWNLOADS = _ROOT / "data/downloads"
+AUDIO = _ROOT / "data/audio"
+TRAINING = _ROOT / "data/training"
+CHECKPOINTS = _ROOT / "data/checkpoints"
+ARTIFACTS = Path("mlartifacts")  # of MLflow, where no server keeps them
+
+CORPUS_INPUTS = Path("data/inputs/corpus.json")
+CORPUS = Path("data/corpus")
+CLIPS = CORPUS / "clips.csv"
+PERTURBATION_INPUTS = Path("data/inputs/perturbations")
+PERTURBED = Path("data/perturbed")
+ENCODER_INPUTS = Path("data/inputs/encoders")
+TRAINING_INPUTS = Path(
+    "data/inputs/training"
+)  # how networks are trained, and on what that is not the corpus, by encoder
+MODELS = Path("data/models")
+WEIGHTS = Path("data/weights")
+EMBEDDINGS = Path("data/embeddings")
+EXCERPTS = Path("data/excerpts")
+DISTANCES = Path("data/distances")
+PROFILES = Path("data/profiles")  # what stages took; no outputs, of this folder alone
+
+METRICS = Path("metrics")
+SUMMARY = METRICS / "summary.json"
+HEADLINE = METRICS / "headline.json"  # what `dvc exp show` shows
+COMPARISON = METRICS / "comparison.json"
+SIGNIFICANCE = METRICS / "significance.json"
+PLOTS = Path("plots")
+FIGURES = PLOTS / "figures"
+COMPARISON_PLOTS = PLOTS / "comparison"
+SIGNIFICANCE_PLOTS = PLOTS / "significance"
+PAGE = Path("report/page.html")  # an output: equal results give equal bytes
+INDEX = Path("report/index.html")  # the same with its commit, to look at and to send
+
+
+def corpus_audio(digest):
+    """Packed audio of the corpus whose clips have this :func:`earshift.storage.clips.corpus_digest`."""
+    return AUDIO / "corpus" / f"{digest[:16]}.h5"
+
+
+def kept_audio(perturbation, value, fingerprint):
+    """Packed audio of one value of a perturbation, where it is kept."""
+    return AUDIO / perturbation / f"{value}-{fingerprint[:16]}.h5"
+
+
+def training_audio(digest):
+    """Packed audio that networks are trained on, named by its content."""
+    return TRAINING / f"{digest[:16]}.h5"
+
+
+def training_clips(digest):
+    """Table of a corpus that networks are trained on and that is not the pipeline's own."""
+    return TRAINING / f"{digest[:16]}.csv"
+
+
+def training_features(digest):
+    """What a network reads of a corpus, computed once."""
+    return TRAINING / f"{digest[:16]}.npy"
+
+
+def network(digest):
+    """A trained network that several encoders are made of, named by all that determines it."""
+    return TRAINING / "networks" / f"{digest[:16]}.npz"
+
+
+def model(encoder):
+    """Folder with the networks of an encoder that were trained here."""
+    return MODELS / encoder
+
+
+def checkpoint(digest):
+    """Where a training keeps what it needs to go on after it was killed."""
+    return CHECKPOINTS / f"{digest[:16]}.pt"
+
+
+def perturbation_inputs(perturbation):
+    """What a perturbation reads that lies outside this repository, by its hash."""
+    return PERTURBATION_INPUTS / f"{perturbation}.json"
+
+
+def perturbed(perturbation):
+    """Folder with the recipes of one perturbation."""
+    return PERTURBED / perturbation
+
+
+def severity(perturbation):
+    """Table that says what each value of a perturbation did to the audio."""
+    return perturbed(perturbation) / "severity.csv"
+
+
+def training_inputs(encoder):
+    """How the networks of one encoder are trained, and on what that is not the corpus."""
+    return TRAINING_INPUTS / f"{encoder}.json"
+
+
+def encoder_inputs(name):
+    """What an encoder's code is, for those that lie outside this repository."""
+    return ENCODER_INPUTS / f"{name}.json"
+
+
+def weights(encoder):
+    """Folder with the checked weights of one encoder."""
+    return WEIGHTS / encoder
+
+
+def originals(encoder):
+    """Embeddings of the unperturbed clips."""
+    return EMBEDDINGS / encoder / "original.h5"
+
+
+def embeddings(encoder, perturbation):
+    """Folder with one embedding file per value of a perturbation."""
+    return EMBEDDINGS / encoder / perturbation
+
+
+def distances(perturbation, value):
+    """Distances from the clips at one value of a perturbation to the originals."""
+    return DISTANCES / perturbation / f"{value}.h5"
+
+
+def profile(stage):
+    """What a stage took when it ran last."""
+    return PROFILES / f"{stage}.json"
+
+
+def stage_log(stage):
+    """How far a stage was, line by line."""
+    return PROFILES / f"{stage}.log"
+
+
+def original_distances():
+    """Distances between the unperturbed clips."""
+    return DISTANCES / "original.h5"
+
+
+def excerpts(perturbation):
+    """A few clips to listen to, as they are and under one perturbation."""
+    return EXCERPTS / f"{perturbation}.json"
+
+
+def metrics(analysis, encoder, perturbation):
+    """Numbers of one analysis of one encoder under one perturbation."""
+    return METRICS / analysis / encoder / f"{perturbation}.json"
+
+
+def plots(analysis, encoder, perturbation):
+    """Folder with the plot data of one analysis of one encoder under one perturbation."""
+    return PLOTS / analysis / encoder / perturbation
+
+
+def tsne(encoder):
+    """Map of originals and of the smallest values of every perturbation, by one encoder."""
+    return PLOTS / "tsne" / f"{encoder}.csv"
+
+
+# The side-by-side comparison with a published figure
+PUBLISHED = METRICS / "published.json"
+PUBLISHED_PLOTS = PLOTS / "published"

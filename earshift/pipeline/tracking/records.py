@@ -1,0 +1,401 @@
+"""What a tracker shall show of the results on disk, in plain terms: one parent record and one per pair.
+
+Conventions
+-----------
+A record is made from files alone, so a stage that DVC skipped, restored or pulled looks like one that ran. Its
+``digest`` changes exactly when something that it would show changes. ``key`` names the state of the repository that the
+records stand for. Grids are never parameters: they lie in params.yaml and grid.json. Other lists, of an analysis, are
+joined by spaces.
+
+What the stages took (:mod:`earshift.pipeline.profile`) is shown beside the results and is none of them: it is left out of the
+digest, so the same results in another time are the same run. A record has the profiles of those stages that ran to
+their end with this params.yaml in this folder. Stages that DVC skipped, restored or pulled took nothing here: they have
+none, or that of their own run where nothing else was run since.
+
+Metrics are few, and named GROUP/NAME after what a person compares: ``cca``, ``svd``, ``trajectories``, ``roc_auc``,
+``gain``, ``consistency``. The numbers are the headline's (:mod:`earshift.report.summary`), the rest lies in the files
+beside them. Curves over the values are metrics whose step is the rank of the value, from 1; spectra have the rank of
+the singular value.
+"""
+
+import csv
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+from earshift.errors import UserError
+from earshift.pipeline import paths, profile
+from earshift.report import results, summary
+from earshift.storage import provenance
+
+PARENT = ("", "")  # the pair of the parent record
+_SCALARS = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run as a tracker shall show it.
+
+    pair : (encoder, perturbation), or :data:`PARENT`
+    tags, params : dict of str to str
+    metrics : list of (name, value, step)
+    files : list of (folder, path), artifacts: the file at `path` is copied into `folder`
+    grid : dict or None, the values of the perturbation, of the parent those of all
+    dataset : dict with ``name``, ``digest`` and ``source`` of the corpus
+    profiles : dict of stage to what it took, as :func:`earshift.pipeline.profile.read_profiles` returns
+    """
+
+    pair: tuple
+    tags: dict
+    params: dict
+    metrics: list = field(default_factory=list)
+    files: list = field(default_factory=list)
+    grid: dict | None = None
+    dataset: dict = field(default_factory=dict)
+    profiles: dict = field(default_factory=dict)
+
+    @cached_property
+    def digest(self):
+        """SHA-256 over all that is shown of results. What matters of params.yaml and dvc.lock is in ``key`` and
+        ``params``; their bytes are left out, as a comment, a number of workers or the entry of `track` itself changes
+        no result."""
+        hashed = [(folder, path) for folder, path in self.files if path not in (paths.PARAMS, paths.LOCK)]
+        return provenance.fingerprint(
+            pair=self.pair, tags=self.tags, params=self.params, metrics=self.metrics, grid=self.grid,
+            dataset=self.dataset, files=[(folder, path.name, provenance.file_sha256(path)) for folder, path in hashed],
+        )  # fmt: skip
+
+    @property
+    def taken(self):
+        """What the stages took, as metrics profile/STAGE_WHAT without steps."""
+        metrics = []
+        for stage, of in self.profiles.items():
+            kind, _, item = stage.partition("@")
+            name = kind if self.pair != PARENT or not item else f"{kind}.{item}"
+            metrics += _numbers("profile", {f"{name}_{what}": of.get(what) for what in _TAKEN})
+            for unit, counted in of.get("counted", {}).items():
+                metrics += _numbers("profile", {f"{name}_{unit}_{what}": counted.get(what) for what in _COUNTED})
+        return metrics
+
+
+_TAKEN = ("seconds", "peak_mib", "worker_peak_mib", "gpu_peak_mib")
+_COUNTED = ("computed", "reused", "per_second")
+
+
+def locked_stages(content):
+    """The stages in dvc.lock that the results of params.yaml rest on.
+
+    `track` is left out: while it runs, its own entry is missing or that of the run before. So are items of encoders and
+    perturbations that are configured but not selected: DVC keeps their entries, which would make two states of one.
+
+    Raises
+    ------
+    UserError
+        If dvc.lock is missing or broken.
+    """
+    import yaml  # with libyaml many times faster than ruamel.yaml, and this runs in every `dvc repro`
+
+    try:
+        text = results.existing(paths.LOCK).read_text(encoding="utf-8")
+        stages = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise UserError(f"{paths.LOCK} is broken; restore it (git checkout {paths.LOCK}) or run `dvc repro`") from error
+    selected = results.run(content)
+    unused = _items(content["encoders"], content["perturbations"]) - _items(selected.encoders, selected.perturbations)
+    return {name: entry for name, entry in stages.items() if name != "track" and name.partition("@")[2] not in unused}
+
+
+def _items(encoders, perturbations):
+    """Names of all matrix items of these encoders and perturbations, as dvc.lock writes them after the @."""
+    return {*encoders, *perturbations, *(f"{e}-{p}" for e in encoders for p in perturbations)}
+
+
+def lock_sha256(stages):
+    """SHA-256 over the content of :func:`locked_stages`."""
+    return provenance.fingerprint(stages=stages)
+
+
+def key(experiment, lock):
+    """Name of a state: the DVC experiment ("" outside of one) and the hash of dvc.lock."""
+    return provenance.fingerprint(experiment=experiment, lock=lock)
+
+
+def records(content, stages):
+    """The parent :class:`Record` and one per selected pair.
+
+    Parameters
+    ----------
+    content : dict, params.yaml
+    stages : dict, as :func:`locked_stages` returns
+
+    Raises
+    ------
+    UserError
+        If a file of metrics, plots or figures is missing.
+    """
+    dataset = {
+        "name": content["corpus"]["name"], "digest": _corpus_digest(stages), "source": paths.CLIPS.as_posix()
+    }  # fmt: skip
+    profiles = _profiles(stages)
+    of_pair = {
+        pair: {name: profiles.pop(name) for name in list(profiles) if name.partition("@")[2] == "-".join(pair)}
+        for pair in results.pairs(content)
+    }
+    return [
+        _parent(content, dataset, profiles),
+        *(_child(content, dataset, *pair, profiles=found) for pair, found in of_pair.items()),
+    ]
+
+
+def _profiles(stages):
+    """Profiles of those of `stages` that ran to their end with the params.yaml that is here."""
+    params = profile.params_sha256()
+    return {
+        name: of
+        for name, of in profile.read_profiles().items()
+        if name in stages and of.get("exit") == profile.OK and of.get("params") == params
+    }
+
+
+def _parent(content, dataset, profiles):
+    selected = results.run(content)
+    params = {
+        **_settings(content),
+        "run.encoders": " ".join(selected.encoders),
+        "run.perturbations": " ".join(selected.perturbations),
+    }
+    params |= _flat("comparison", content.get("comparison"))
+    pictures = sorted(p for p in results.existing(paths.FIGURES).iterdir() if p.suffix in (".png", ".svg"))
+    files = [("figures", path) for path in pictures]
+    files += [("", results.existing(path)) for path in (paths.SUMMARY, paths.PARAMS, paths.LOCK, paths.PAGE)]
+    files.append(("metrics", results.existing(paths.COMPARISON)))
+    files += [("plots/comparison", path) for path in _tables(paths.COMPARISON_PLOTS)]
+    metrics = _numbers("headline", results.headline()) + _comparison(results.comparison())
+    metrics += _training(selected.encoders)
+    grids = {name: _grid(results.metrics("cca", selected.encoders[0], name)) for name in selected.perturbations}
+    return Record(PARENT, tags={**_tags(content), "kind": "state"}, params=params, metrics=metrics, files=files,
+                  grid=grids, dataset=dataset, profiles=profiles)  # fmt: skip
+
+
+def _child(content, dataset, encoder, perturbation, *, profiles):
+    params = {**_settings(content), "encoder": encoder, "perturbation": perturbation}
+    params |= _flat("encoder", content["encoders"].get(encoder))
+    params |= _flat("perturbation", content["perturbations"].get(perturbation))
+    metrics, files = _headline(summary.headline(encoder, perturbation)), []
+    for analysis in results.ANALYSES:
+        found = results.metrics(analysis, encoder, perturbation)
+        folder = results.existing(paths.plots(analysis, encoder, perturbation))
+        metrics += _MORE[analysis](found, folder) if analysis in _MORE else []
+        files.append((f"metrics/{analysis}", paths.metrics(analysis, encoder, perturbation)))
+        files += [(f"plots/{analysis}", path) for path in _tables(folder)]
+    numbers = results.metrics("cca", encoder, perturbation)
+    params |= {"dim": str(numbers["dim"]), "unit": numbers["unit"]}
+    tags = {**_tags(content), "kind": "pair", "encoder": encoder, "perturbation": perturbation}
+    return Record((encoder, perturbation), tags=tags, params=params, metrics=metrics, files=files,
+                  grid=_grid(numbers), dataset=dataset, profiles=profiles)  # fmt: skip
+
+
+def _grid(numbers):
+    return {name: numbers[name] for name in ("perturbation", "unit", "values")}
+
+
+def _tables(folder):
+    """The tables in a folder of plot data."""
+    return sorted(path for path in results.existing(folder).iterdir() if path.suffix in (".csv", ".parquet"))
+
+
+def _tags(content):
+    return {"corpus": content["corpus"]["name"], "fidelity": content["fidelity"]}
+
+
+def _settings(content):
+    """Parameters that parent and children share."""
+    corpus = content["corpus"]
+    flat = {"fidelity": content["fidelity"], "corpus.name": corpus["name"], "corpus.on_bad_clip": corpus["on_bad_clip"]}
+    flat |= _flat("corpus.split", corpus["split"])
+    flat |= _flat(f"corpus.{corpus['name']}", corpus.get(corpus["name"]))
+    for section in ("perturb", *results.ANALYSES):
+        flat |= _flat(section, content.get(section))
+        flat |= _joined(section, content.get(section))
+    return flat
+
+
+def _flat(prefix, section):
+    """Scalar entries of a section as text, {prefix.name: text}."""
+    return {
+        f"{prefix}.{name}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in (section or {}).items()
+        if isinstance(value, _SCALARS)
+    }
+
+
+def _joined(prefix, section):
+    """Lists of a section as text, {prefix.name: text}."""
+    return {
+        f"{prefix}.{name}": " ".join(map(str, value))
+        for name, value in (section or {}).items()
+        if isinstance(value, list)
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------- metrics
+
+# group -> {name in MLflow: name in the headline}; those in _INTERVALS with their ends
+_GROUPS = {
+    "cca": {
+        name: name
+        for name in ("heldout_r2", "null_r2_mean", "null_r2_p95", "published_r2", "samplewise_published_r2",
+                     "samplewise_heldout_r2", "samplewise_null_r2_p95")
+    },
+    "svd": {name: name for name in ("effective_rank", "originals_effective_rank", "null_effective_rank")},
+    "trajectories": {name: name for name in ("straightness", "turning_angle", "monotonicity")},
+    "roc_auc": {"original": "roc_auc", "mean_drop": "mean_drop", "worst_drop": "worst_drop",
+                "drop_per_severity": "severity_slope", "rank": "severity_rank"},
+    "consistency": {name: name for name in summary.CONSISTENCY if name.startswith("within")},
+}  # fmt: skip
+
+
+def _headline(numbers):
+    """Headline numbers, and the ends of their intervals where they have one, by group."""
+    metrics = []
+    for group, names in _GROUPS.items():
+        ends = {shown + end: numbers.get(name + end) for shown, name in names.items() for end in ("", "_low", "_high")}
+        metrics += _numbers(group, ends)
+    return metrics
+
+
+def _spectra(numbers, folder):
+    """Overall singular values over their rank."""
+    return [
+        (f"svd/{name}", float(value), rank)
+        for name in ("spectrum", "originals_spectrum")
+        for rank, value in enumerate(numbers["overall"][name], start=1)
+        if value is not None
+    ]
+
+
+def _paths(numbers, folder):
+    """How far from the original clips are, and how their paths turn, at every value; means over instruments."""
+    rows = [("trajectories", row) for row in _overall(folder / "path.csv")]
+    return _stepped(rows, {"distance_from_original": "distance_at_value", "turning_angle": "turn_at_value"},
+                    numbers["values"])  # fmt: skip
+
+
+def _roc_auc(numbers, folder):
+    """Curves of ROC AUC by method, trained on originals, and what each method gains on ``none`` over the grid."""
+    rows = [("roc_auc", row) for row in _overall(folder / "curves.csv") if row["direction"] == "forward"]
+    curves = [_stepped([row], {"roc_auc": row[1]["method"]}, numbers["values"]) for row in rows]
+    gains = {method: (of["forward"] or {}).get("area") for method, of in numbers["methods"].items() if method != "none"}
+    return [*chain.from_iterable(curves), *_numbers("gain", gains)]
+
+
+def _consistency(numbers, folder):
+    """What two spaces have in common, and within-space consistency at every value."""
+    between = [name for name in summary.CONSISTENCY if name.startswith("between")]
+    metrics = _numbers("consistency", {name: numbers["overall"].get(name) for name in between})
+    for row in _rows(folder / "curves.csv"):
+        name = row["audio"] or row["latent"]
+        if row["measure"] == "within" and name in ("dtw", "euclidean"):
+            metrics += _stepped([("consistency", row)], {"number": f"within_{name}_at_value"}, numbers["values"])
+    return metrics
+
+
+def _performance(numbers, folder):
+    """How well networks that were trained here do their tasks: on originals, on average, at every value."""
+    metrics = []
+    for task, of in numbers["tasks"].items():
+        metrics += _numbers("performance", {task: of["mean"], f"{task}_original": of["original"]})
+        rows = [("performance", row) for row in _rows(folder / "curves.csv") if row["task"] == task]
+        metrics += _stepped(rows, {"number": f"{task}_at_value"}, numbers["values"])
+    return metrics
+
+
+_MORE = {
+    "svd": _spectra,
+    "trajectories": _paths,
+    "robustness": _roc_auc,
+    "consistency": _consistency,
+    "performance": _performance,
+}
+
+
+def _training(encoders):
+    """Losses of all networks that were trained here, the step being the epoch."""
+    metrics = []
+    for encoder in encoders:
+        for path in sorted(results.existing(paths.model(encoder)).glob("*.csv")):
+            for row in _rows(path):
+                metrics += [
+                    (f"training/{encoder}.{path.stem}.{name}", float(row[name]), int(row["epoch"]))
+                    for name in row
+                    if "epoch" in row and name != "epoch" and row[name]
+                ]
+    return metrics
+
+
+def _comparison(numbers):
+    """Ranks of the encoders in the measure of the headline, over all perturbations and by perturbation."""
+    metrics = []
+    for perturbation, of in numbers["measures"][numbers["severity"]].items():
+        metrics += _numbers(f"rank/{perturbation}", {encoder: line["rank"] for encoder, line in of.items()})
+    return metrics
+
+
+def _stepped(rows, columns, values):
+    """Columns of (group, row) as metrics {column: name}, the step being the rank of the row's value; empty cells are
+    left out."""
+    steps = {value: rank for rank, value in enumerate(values, start=1)}
+    return [
+        (f"{group}/{name}", float(row[column]), steps[row["value"]])
+        for column, name in columns.items()
+        for group, row in rows
+        if row["value"] in steps and row.get(column)
+    ]
+
+
+def _overall(path):
+    """Rows of a CSV over all instruments."""
+    return [row for row in _rows(path) if row["instrument"] == "all"]
+
+
+def _rows(path):
+    """Rows of a CSV as dicts of text; every `dvc repro` runs this, and pandas imports slowly."""
+    with open(results.existing(path), encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _numbers(prefix, section):
+    """Numbers of a section as metrics without steps; null, text and lists are left out."""
+    return [
+        (f"{prefix}/{_word(name)}", float(value), 0)
+        for name, value in (section or {}).items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    ]
+
+
+def _word(name):
+    """A name as part of a metric's name: trackers take letters, digits and a few signs."""
+    return re.sub(r"[^\w.\- ]", "_", name)[:200]
+
+
+def _corpus_digest(stages):
+    """Short hash of the corpus as DVC knows it.
+
+    Raises
+    ------
+    UserError
+        If dvc.lock does not know the corpus.
+    """
+    folder = paths.CORPUS.as_posix()
+    outs = {
+        out["path"]: str(out["md5"])
+        for entry in stages.values()
+        for out in entry.get("outs", ())
+        if "md5" in out and Path(out["path"]).is_relative_to(folder)
+    }
+    if not outs:
+        raise UserError(f"{paths.LOCK} does not know {folder}; run `dvc repro`")
+    return outs[folder][:8] if folder in outs else provenance.fingerprint(outs=outs)[:8]

@@ -1,0 +1,271 @@
+"""Files from the internet or from a mirror, checked before anybody opens them.
+
+Conventions
+-----------
+A file is known by its name and by hashes that are pinned in this repository. It is looked for in the mirror that
+EARSHIFT_MIRROR names (a folder, or an address below which files lie by their names), among what was fetched before, and
+at its official addresses. A download goes on where it broke off and takes its final name only when its hash is right.
+
+EARSHIFT_UNPINNED=1 says that the mirror holds stand-ins on purpose: a file with another hash is then taken from there,
+with a line that says so. What comes from an official address must always have the pinned hash.
+
+- :class:`Remote`: a file and where it can be had
+- :func:`fetched`: the path of a checked copy
+- :func:`official`: whether a copy is the pinned file or a stand-in
+"""
+
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from earshift.errors import UserError
+from earshift.storage import hashes
+from earshift.storage.files import require_space
+
+MIRROR = "EARSHIFT_MIRROR"
+UNPINNED = "EARSHIFT_UNPINNED"
+
+_TRIES, _TIMEOUT, _PIECE = 4, 30, 1 << 18  # per address; seconds without a byte; bytes
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file and where it can be had.
+
+    file : str, its name, in a mirror too
+    urls : tuple of str, official addresses in the order in which they are tried
+    hashes : tuple of (algorithm, hexadecimal digest), see :func:`earshift.storage.hashes.digest`; all must hold
+    size : int or None, bytes
+    """
+
+    file: str
+    urls: tuple
+    hashes: tuple = ()
+    size: int | None = None
+
+    @property
+    def identity(self):
+        """The pinned hashes in words."""
+        return ", ".join(f"{algorithm} {digest}" for algorithm, digest in self.hashes) or "no hash is pinned"
+
+
+def fetched(remote, folder, *, otherwise=""):
+    """Path of a checked copy: in a mirror folder where it is there, else in `folder`, downloaded if need be.
+
+    Parameters
+    ----------
+    remote : Remote
+    folder : path-like, for downloads
+    otherwise : str, what else the user can do, for the message
+
+    Raises
+    ------
+    UserError
+        If a copy has another hash, or none can be had.
+    """
+    mirror, places = mirror_place(), _places(remote, folder)
+    for path in places:
+        if path.is_file():
+            return _checked(path, remote)
+    sources = [(url, False) for url in remote.urls]
+    if isinstance(mirror, str):
+        sources.insert(0, (f"{mirror.rstrip('/')}/{quote(remote.file)}", True))
+    failures = []
+    for url, mirrored in sources:
+        reason = _downloaded(url, remote, places[-1], mirrored)
+        if reason is None:
+            return places[-1]
+        failures.append(f"{url}: {reason}")
+    raise UserError(
+        f"{remote.file} cannot be fetched ({'; '.join(failures)}); put it into {Path(folder)}, or set {MIRROR} to a "
+        f"folder or address that has it ({remote.identity}){otherwise}"
+    )
+
+
+def at_hand(remote, folder):
+    """Whether :func:`fetched` needs no network."""
+    return any(path.is_file() for path in _places(remote, folder))
+
+
+def _places(remote, folder):
+    """Where a copy may lie, that of downloads last."""
+    mirror = mirror_place()
+    return [*([mirror / remote.file] if isinstance(mirror, Path) else []), Path(folder) / remote.file]
+
+
+def official(path, remote):
+    """Whether a copy has every pinned hash; True where none is pinned."""
+    return not _differing(path, remote)
+
+
+def mirror_place():
+    """The mirror: a Path for a folder, a str for an address, None where there is none.
+
+    Raises
+    ------
+    UserError
+        If the folder does not exist.
+    """
+    mirror = os.environ.get(MIRROR)
+    if not mirror:
+        return None
+    if mirror.startswith(("http://", "https://")):
+        return mirror
+    folder = Path(mirror.removeprefix("file://")).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{MIRROR} is {mirror!r}, which is neither a folder nor an http address; correct or unset it")
+    return folder
+
+
+def unpinned():
+    """Whether the user takes stand-ins from the mirror on purpose."""
+    return os.environ.get(UNPINNED) == "1"
+
+
+def _differing(path, remote):
+    """(algorithm, expected, found) of the first pinned hash that a file does not have, or None."""
+    for algorithm, expected in remote.hashes:
+        (found,) = hashes.remembered([path], algorithm)
+        if found != expected:
+            return algorithm, expected, found
+    return None
+
+
+def _checked(path, remote):
+    wrong = _differing(path, remote)
+    if wrong is None:
+        return path
+    if unpinned():
+        print(f"{path} is not the official file ({wrong[0]} {wrong[2]}); taken because {UNPINNED}=1", file=sys.stderr)
+        return path
+    cut = ""
+    if remote.size is not None and path.stat().st_size < remote.size:
+        cut = f" and {path.stat().st_size} of {remote.size} bytes: it was cut short"
+    raise UserError(
+        f"{path} has {wrong[0]} {wrong[2]}, expected {wrong[1]}{cut}; delete it and run again, or set {UNPINNED}=1 if "
+        "it stands in for the official file on purpose"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- downloading
+
+
+def _downloaded(url, remote, target, mirrored):
+    """Bring `url` to `target`; why that was not possible, or None.
+
+    Raises
+    ------
+    UserError
+        If what came has another hash, or the disk has no room.
+    """
+    import requests
+    from filelock import FileLock
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    with FileLock(target.with_name(f".{target.name}.lock")):
+        if target.is_file():  # another process was quicker
+            _checked(target, remote)
+            return None
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(2 ** (attempt - 1))
+            try:
+                reported = _continued(url, part, target.name)
+                break
+            except requests.HTTPError as error:
+                if error.response.status_code < 500:
+                    return f"{error.response.status_code} {error.response.reason}"
+                reason = f"{error.response.status_code} {error.response.reason}"
+            except requests.RequestException as error:
+                reason = _words(error)
+                if isinstance(error, requests.ConnectionError) and not part.exists():
+                    return reason  # nothing answers there: trying again would only make the user wait
+        else:
+            return f"{reason}; {_have(part)}"
+        _check_download(url, part, remote, reported, mirrored)
+        os.replace(part, target)
+    return None
+
+
+def _continued(url, part, name):
+    """Download what is missing of `part`; the SHA-256 that the server reports for the whole, or None.
+
+    Raises
+    ------
+    requests.RequestException
+        If the connection fails or breaks off; `part` keeps what came.
+    """
+    import requests
+    from tqdm import tqdm
+
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        if response.status_code == 416:  # nothing is left, or what is there is of another file
+            if int(response.headers.get("Content-Range", "*/-1").rpartition("/")[2]) == have:
+                return _reported(response)
+            part.unlink()
+            return _continued(url, part, name)
+        response.raise_for_status()
+        if response.status_code != 206:
+            have = 0
+        length = response.headers.get("Content-Length")
+        total = None if length is None else have + int(length)
+        if total is not None:
+            require_space(part.parent, total - have)
+        response.raw.enforce_content_length = False  # keep the last bytes of a broken connection too; counted below
+        bar = tqdm(
+            total=total, initial=have, desc=name, unit="B", unit_scale=True, leave=False,
+            disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+        with open(part, "ab" if have else "wb") as file, bar:
+            for piece in response.iter_content(_PIECE):
+                file.write(piece)
+                bar.update(len(piece))
+        if total is not None and part.stat().st_size < total:
+            raise requests.ConnectionError("the connection broke off")
+        return _reported(response)
+
+
+def _reported(response):
+    """SHA-256 of a large file as the model hub's first answer states it, or None."""
+    for answer in (*response.history, response):
+        etag = answer.headers.get("X-Linked-Etag", "").strip('W/"')
+        if _SHA256.fullmatch(etag):
+            return etag
+    return None
+
+
+def _check_download(url, part, remote, reported, mirrored):
+    known = remote.hashes + ((("sha256", reported),) if reported else ())
+    for algorithm, expected in known:
+        found = hashes.digest(part, algorithm)
+        if found == expected:
+            continue
+        if mirrored and unpinned():
+            print(f"{url} is not the official file ({algorithm} {found}); taken because {UNPINNED}=1", file=sys.stderr)
+            return
+        size = part.stat().st_size
+        part.unlink()
+        raise UserError(
+            f"{url} gave {size} bytes with {algorithm} {found}, expected {expected}; they were thrown away. Run again; "
+            f"if it persists, bring {remote.file} from elsewhere and name its folder in {MIRROR}"
+        )
+
+
+def _words(error):
+    """The innermost reason of a connection error, without addresses of objects."""
+    while getattr(error, "reason", None) or (error.args and isinstance(error.args[0], Exception)):
+        error = getattr(error, "reason", None) or error.args[0]
+    text = str(error)
+    return re.sub(r"^<[^>]*>: |^.*?\): ", "", text) or type(error).__name__
+
+
+def _have(part):
+    return f"{part} keeps {part.stat().st_size} bytes, run again to go on" if part.exists() else "try again"

@@ -1,0 +1,4 @@
+from earshift.analysis.distances import main
+
+if __name__ == "__main__":
+    main()

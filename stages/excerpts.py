@@ -1,0 +1,4 @@
+from earshift.pipeline.excerpts import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+from earshift.report.headline import main
+
+if __name__ == "__main__":
+    main()

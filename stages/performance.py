@@ -1,0 +1,4 @@
+from earshift.pipeline.performance import main
+
+if __name__ == "__main__":
+    main()

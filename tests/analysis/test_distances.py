@@ -1,0 +1,171 @@
+"""The distances stage: what it writes, reuses and survives."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from earshift.analysis import distances as stage
+from earshift.analysis.distances import distances
+from earshift.analysis.dtw import dtw
+from earshift.analysis.mfcc_sequences import mfcc_sequence
+from earshift.analysis.simple_profile import simple
+from earshift.errors import UserError
+from earshift.pipeline import paths
+from earshift.pipeline.audio_files import corpus_audio_path
+from earshift.pipeline.perturb import perturb
+from earshift.storage.distances import read_distances
+from earshift.storage.files import write_table
+from earshift.storage.packed_audio import AudioReader
+
+GRID = [-40, -10, 5]
+
+
+@pytest.fixture
+def measured(tiny_corpus, edited):
+    """Run perturb and distances; returns the distance files' bytes by name."""
+
+    def run(perturbation="gain", **changes):
+        settings = {"perturbations.gain.grid": GRID, "compute.workers": 1, "distances.subsequence": 30}
+        params = edited({**settings, **changes})
+        if perturbation != "original":
+            perturb(params, perturbation)
+        distances(params, perturbation)
+        folder = paths.DISTANCES if perturbation == "original" else paths.distances(perturbation, 0).parent
+        return {p.name: p.read_bytes() for p in folder.glob("*.h5")}
+
+    return run
+
+
+def clips_as_sequences(gain=0):
+    with AudioReader(corpus_audio_path()) as reader:
+        audio = [reader[i] for i in range(len(reader))]
+    factor = np.float32(10 ** (gain / 20))
+    return [mfcc_sequence(clip * factor, rate, 25) if clip.size else None for clip, rate in audio]
+
+
+def test_numbers_equal_those_of_the_pairs(measured, tiny_corpus):
+    measured()
+    found = read_distances(paths.distances("gain", "-40"))
+    queries, candidates = clips_as_sequences(gain=-40), clips_as_sequences()
+    assert found.clip == list(tiny_corpus["clip"]) and list(found.valid) == list(tiny_corpus.valid)
+    assert set(found.matrices) == {"dtw", "simple"}
+    for i, query in enumerate(queries):
+        for j, candidate in enumerate(candidates):
+            pair = {measure: matrix[i, j] for measure, matrix in found.matrices.items()}
+            if query is None or candidate is None:
+                assert np.isnan(list(pair.values())).all()
+                continue
+            assert pair["dtw"] == pytest.approx(dtw(query, candidate), rel=1e-5, abs=1e-3)
+            if min(len(query), len(candidate)) < 30:
+                assert np.isnan(pair["simple"])
+            else:
+                assert pair["simple"] == pytest.approx(simple(query, candidate, 30), rel=1e-5, abs=1e-3)
+    assert np.isfinite(found.matrices["simple"]).any()
+
+
+def test_original(measured, capsys):
+    measured("original")
+    found = read_distances(paths.original_distances())
+    assert (np.diag(found.matrices["dtw"])[found.valid] == 0).all()
+    assert found.attributes["perturbation"] == found.attributes["value"] == "original"
+    measured("original")
+    assert "distances original: computed 0 of 1 values, reused 1" in capsys.readouterr().out
+
+
+def test_attributes_say_where_numbers_come_from(measured):
+    measured()
+    attributes = read_distances(paths.distances("gain", "5")).attributes
+    expected = {"perturbation": "gain", "value": "5", "unit": "dB", "mfcc": 25, "subsequence": 30}
+    assert expected.items() <= attributes.items()
+    assert len(attributes["fingerprint"]) == 64
+
+
+def test_one_value_more_costs_one_value(measured, capsys):
+    before = measured()
+    after = measured(**{"perturbations.gain.grid": [*GRID, -15]})
+    assert "distances gain: computed 1 of 4 values (-15;" in capsys.readouterr().out
+    assert set(after) == {*before, "-15.h5"} and all(after[name] == before[name] for name in before)
+    assert set(measured(**{"perturbations.gain.grid": [-40, 5]})) == {"-40.h5", "5.h5"}
+
+
+@pytest.mark.parametrize("change", [{"distances.mfcc": 20}, {"distances.subsequence": 31}])
+def test_what_determines_numbers_recomputes(measured, capsys, change):
+    measured()
+    capsys.readouterr()
+    measured(**change)
+    assert "distances gain: computed 3 of 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changes", [{"compute.workers": 2}, {"compute.chunk": 1}, {"perturb.keep_audio": True}])
+def test_bytes_do_not_depend_on_where_they_are_computed(measured, changes, monkeypatch):
+    alone = measured()
+    for path in paths.distances("gain", 0).parent.iterdir():
+        path.unlink()
+    monkeypatch.setattr(stage, "_SIDE", 3)
+    assert measured(**changes) == alone
+
+
+def test_long_clips_come_in_smaller_blocks(measured, monkeypatch):
+    alone = measured()
+    for path in paths.distances("gain", 0).parent.iterdir():
+        path.unlink()
+    monkeypatch.setattr(stage, "_CELLS", 1)
+    assert measured() == alone
+
+
+def test_a_run_that_breaks_goes_on_at_the_first_value_that_is_missing(measured, monkeypatch, capsys):
+    undisturbed = measured()
+    folder = paths.distances("gain", 0).parent
+    for path in folder.iterdir():
+        path.unlink()
+    block, calls = stage._block, []
+
+    def breaks(*task):
+        calls.append(task)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return block(*task)
+
+    monkeypatch.setattr(stage, "_block", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        measured()
+    assert len(list(folder.glob("*.h5"))) == 1
+    monkeypatch.setattr(stage, "_block", block)
+    assert measured() == undisturbed
+    assert "distances gain: computed 2 of 3" in capsys.readouterr().out
+
+
+def test_a_measure_that_is_not_asked_for_is_not_computed(measured):
+    measured(**{"distances.measures": ["dtw"]})
+    assert set(read_distances(paths.distances("gain", "5")).matrices) == {"dtw"}
+
+
+def test_short_clips_are_counted_in_one_line(measured, capsys):
+    measured(**{"distances.subsequence": 40})
+    printed = capsys.readouterr().out
+    assert printed.count("shorter than a passage") == 1
+    assert "of 7 clips, 4 at -40, 4 at -10, 4 at 5 are shorter than a passage of SiMPle, 40 frames or 0.91 s" in printed
+
+
+def test_one_valid_clip_is_too_few(measured, tiny_corpus):
+    table = pd.DataFrame(tiny_corpus)
+    table["valid"] = table["clip"] == "clip2"
+    write_table(paths.CLIPS, table)
+    with pytest.raises(UserError, match="at least 2 valid clips, data/corpus/clips.csv has 1"):
+        measured("original")
+
+
+def test_a_perturbation_that_is_not_configured(measured, edited):
+    with pytest.raises(UserError, match="unknown perturbation 'gian'"):
+        distances(edited({}), "gian")
+
+
+def test_an_unknown_measure(edited):
+    with pytest.raises(UserError, match=r"distances.measures is 'simpel'.*did you mean 'simple'"):
+        edited({"distances.measures": ["dtw", "simpel"]})
+
+
+def test_a_clip_that_is_not_finite_is_named(measured, monkeypatch):
+    monkeypatch.setattr(stage.mfcc_sequences, "mfcc_sequence", lambda *_: np.full((40, 24), np.nan, dtype=np.float32))
+    with pytest.raises(UserError, match="clip clip0 at original holds NaN"):
+        measured()

@@ -1,0 +1,93 @@
+"""Somebody's own audio, data set and encoder in the whole pipeline, and a mistake in params.yaml.
+
+Each test works on a copy of the repository whose pipeline was run once for all tests.
+"""
+
+import numpy as np
+import pytest
+import soundfile
+from clones import REPOSITORY, cloned, small_run
+
+from benchmarks.mirror import fsd50k
+from earshift.storage.clips import read_clips
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A clone whose pipeline has been run and committed."""
+    return small_run(tmp_path_factory)
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """Somebody's own audio: formats, rates, lengths, channels and depths mixed, no labels."""
+    root = tmp_path / "audio"
+    kinds = [("wav", 44100, 2, "PCM_16"), ("wav", 8000, 1, "PCM_U8"), ("flac", 48000, 1, "PCM_24"),
+             ("ogg", 22050, 2, "VORBIS"), ("wav", 96000, 2, "FLOAT"), ("mp3", 44100, 1, "MPEG_LAYER_III"),
+             ("aiff", 16000, 1, "PCM_16"), ("flac", 32000, 2, "PCM_16")]  # fmt: skip
+    for i in range(12):
+        extension, rate, channels, subtype = kinds[i % len(kinds)]
+        seconds = (0.4, 1.0, 3.0, 4.3, 7.9)[i % 5]
+        path = root / f"sub {i % 2}" / f"é {i}.{extension}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        time = np.arange(int(seconds * rate)) / rate
+        tone = np.sin(2 * np.pi * 110 * (i + 1) * time)[:, None] * 0.3 + rng.normal(0, 0.02, (len(time), channels))
+        soundfile.write(path, tone, rate, subtype=subtype)
+    (root / "notes.txt").write_text("not audio")
+    return root
+
+
+def test_somebodys_own_folder(first, folder, tmp_path):
+    own = cloned(first, tmp_path / "own")
+    log = own.dvc("exp", "run", "-S", "corpus.name=folder", "-S", f"corpus.folder.path='{folder}'",
+                  "-S", "run.encoders=[musicnn]", "-S", "run.perturbations=[lowpass]",
+                  "-S", "perturbations.lowpass.grid=[1600,6912,18333]")  # fmt: skip
+    assert "clips are shorter than the encoder's window" in log
+    clips = read_clips(own.root / "data/corpus/clips.csv")
+    assert len(clips) == 12 and clips.valid.all() and set(clips.label) == {""}
+    assert {"musicnn"} == set(own.json("metrics/summary.json"))
+
+
+def test_fsd50k_in_its_official_layout_and_a_stream_that_is_trained_on_it(first, tmp_path):
+    own = cloned(first, tmp_path / "own")
+    root = fsd50k.write(tmp_path / "FSD50K", clips=40, evaluation=20)
+    options = {
+        "corpus.name": "fsd50k", "corpus.fsd50k.root": f"'{root}'", "run.encoders": "[diverse_timbre]",
+        "run.perturbations": "[gain]", "perturbations.gain.grid": "[-40,-10,5]", "diverse.epochs": 2,
+        "diverse.threads": 1, "diverse.networks.transformer.heads": 2, "diverse.networks.transformer.head_width": 8,
+        "diverse.networks.transformer.hidden": 16,
+    }  # fmt: skip
+    own.dvc("exp", "run", *(part for key, value in options.items() for part in ("-S", f"{key}={value}")))
+    clips = read_clips(own.root / "data/corpus/clips.csv")
+    assert clips["split"].value_counts().to_dict() == {"train": 30, "test": 20, "valid": 10}
+    assert clips["tags"].str.len().gt(0).all() and set(clips["label"]) == {""}
+    about = own.json("data/models/diverse_timbre/model.json")["tasks"]["tagging"]
+    assert about["clips"] == {"train": 30, "valid": 10, "test": 20} and about["epochs"] == 2
+    task = own.json("metrics/performance/diverse_timbre/gain.json")["tasks"]["tagging"]
+    assert 0 <= task["original_low"] <= task["original"] <= task["original_high"] <= 1 and task["clips"] == 20
+    assert {"diverse_timbre"} == set(own.json("metrics/summary.json"))
+    (parent,) = [run for run in own.parents() if any("diverse_timbre" in name for name in own.children(run))]
+    numbers = own.children(parent)["diverse_timbre / gain"]
+    assert {"performance/tagging", "performance/tagging_original", "performance/tagging_at_value"} <= set(numbers)
+    logged = own.mlflow("select key from latest_metrics where run_uuid = ?", parent)
+    assert ("training/diverse_timbre.tagging.validation_loss",) in logged
+
+
+def test_somebodys_own_encoder_and_its_changes(first, tmp_path):
+    """The encoder of docs/extending.md, outside of stages/: a change of its code is noticed."""
+    own = cloned(first, tmp_path / "encoder")
+    text = (REPOSITORY / "docs/extending.md").read_text().split("```python\n")[1].split("```")[0]
+    (own.root / "mine.py").write_text(text)
+    own.set({"encoders.mine": {"class": "mine:Rms", "slices": 8}, "run.encoders": "[mine]"})
+    assert "embed mine original: computed 1 of 1" in own.dvc("repro", "original")
+    assert "embed mine original" not in own.dvc("repro", "original")
+    (own.root / "mine.py").write_text(text.replace("p**2", "p**4"))
+    assert "embed mine original: computed 1 of 1" in own.dvc("repro", "original")
+
+
+def test_a_mistake_stops_before_anything_is_computed(first, tmp_path):
+    wrong = cloned(first, tmp_path / "wrong")
+    wrong.set({"svd.energy": 2})
+    log = wrong.dvc("repro", check=False)
+    assert "earshift: svd.energy is 2; it must be a number from 0.01 to 0.9999" in log
+    assert "Traceback" not in log and not (wrong.root / "data/corpus").exists()

@@ -1,0 +1,285 @@
+"""A team's shared remote as people use it: one pushes, another clones, pulls and goes on, and no encoder runs there.
+
+For real: a folder, an SSH server and an S3-compatible server, all on this machine.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from clones import cloned, small_run
+
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+SECRET = secrets.token_hex(20)
+PAIRS = {f"{e}-{p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
+
+
+@dataclass
+class Place:
+    """A remote as `make remote` sets it up.
+
+    here : options that hold on one machine, which each of a team gives
+    environment : of the shells in which commands run
+    """
+
+    url: str
+    options: list = field(default_factory=list)
+    here: list = field(default_factory=list)
+    environment: dict = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A clone whose pipeline has been run and committed."""
+    return small_run(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return Place(str(tmp_path_factory.mktemp("folder") / "store"))
+
+
+@pytest.fixture(scope="module")
+def ssh(tmp_path_factory):
+    """An SSH server of this user's own, that hands out files and nothing else."""
+    if SSHD is None:
+        pytest.skip("there is no SSH server here (Debian and Ubuntu: apt-get install openssh-server)")
+    home = tmp_path_factory.mktemp("ssh")
+    (home / ".ssh").mkdir()
+    for name in ("host", "key", "stranger"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home / name], check=True)
+    shutil.copy(home / "key.pub", home / "authorized_keys")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (home / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {home}/host\nPidFile none\nStrictModes no\nUsePAM no\n"
+        f"AuthorizedKeysFile {home}/authorized_keys\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+        "PermitRootLogin yes\nSubsystem sftp internal-sftp\nForceCommand internal-sftp\n"
+    )
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)  # which the server asks for when root starts it
+    host_key = (home / "host.pub").read_text()
+    (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}")
+    with open(home / "log", "w") as log:
+        server = subprocess.Popen([SSHD, "-D", "-e", "-f", home / "config"], stdout=log, stderr=log)
+    try:
+        _wait_for(port, server, home / "log")
+        url = f"ssh://127.0.0.1:{port}{home}/store"
+        yield Place(url, here=["--keyfile", str(home / "key")], environment={"HOME": str(home)})
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(port, server, log):
+    for _ in range(100):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        if server.poll() is not None:
+            pytest.fail(f"the SSH server did not start: {log.read_text()}")
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory):
+    """A server that speaks S3, with a bucket."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"aws_access_key_id": "a-key", "aws_secret_access_key": SECRET}
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys).create_bucket(Bucket="team")
+    home = str(tmp_path_factory.mktemp("s3"))
+    environment = {"AWS_ACCESS_KEY_ID": "a-key", "AWS_SECRET_ACCESS_KEY": SECRET, "HOME": home}
+    yield Place("s3://team/earshift", ["--endpoint", endpoint], environment=environment)
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "ssh", "s3"])
+def place(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def shared_folder(first, folder):
+    """The clone `first` with all of it pushed to a folder."""
+    _share(first, folder)
+    return first
+
+
+def remote(clone, *arguments, place=None, check=True):
+    """What ``python -m earshift.pipeline.sharing`` says."""
+    before = dict(clone.environment)
+    for name in [name for name in clone.environment if name.startswith("AWS_")]:
+        del clone.environment[name]
+    clone.environment |= place.environment if place else {}
+    try:
+        log = clone(sys.executable, "-m", "earshift.pipeline.sharing", *arguments, check=check)
+    finally:
+        clone.environment = before
+    assert "Traceback" not in log
+    return log
+
+
+def _share(clone, place):
+    said = remote(clone, "set", place.url, *place.options, *place.here, place=place)
+    assert f"{place.url} is the shared remote: written, read back and compared" in said
+    clone("git", "add", "-A")
+    clone("git", "commit", "-qm", "shared remote", "--allow-empty")
+    assert "not committed" not in remote(clone, "push", place=place)
+
+
+def _stages(log):
+    return {line.split("'")[1] for line in log.splitlines() if line.startswith("Running stage")}
+
+
+def _always(clone):
+    from ruamel.yaml import YAML
+
+    stages = YAML(typ="safe").load(clone.root / "dvc.yaml")["stages"]
+    return {name for name, stage in stages.items() if stage.get("always_changed")}
+
+
+def test_a_colleague_goes_on_without_an_encoder(first, place, tmp_path):
+    _share(first, place)
+    second = cloned(first, tmp_path / "second")
+    if place.here:
+        remote(second, "set", *place.here, place=place)
+    said = remote(second, "pull", place=place)
+    assert "next: dvc repro" in said
+    assert not (second.root / "data/audio").exists() and not list(second.root.glob("data/weights/*/*.npz"))
+    assert _stages(second.dvc("repro", "--dry")) == _always(second)
+    log = second.dvc("repro", "report")
+    assert _stages(log) <= _always(second) and "computed" not in log
+    assert second("git", "status", "--porcelain") == ""
+
+    # Nothing of this machine, and no secret, is in git
+    for clone in (first, second):
+        assert clone("git", "ls-files", ".dvc/config.local") == ""
+        committed = clone("git", "show", "HEAD:.dvc/config")
+        assert place.url in committed and "keyfile" not in committed
+        key = f"{place.environment.get('HOME')}/key"
+        assert clone("git", "grep", "-l", "-e", SECRET, "-e", key, check=False) == ""
+    assert (second.root / ".dvc/config.local").exists() == bool(place.here)
+
+
+def test_other_numbers_of_one_analysis_run_that_and_what_follows(shared_folder, tmp_path):
+    second = cloned(shared_folder, tmp_path / "second")
+    remote(second, "pull")
+    second.set({"svd.energy": 0.8})
+    svd = {f"svd@{pair}" for pair in PAIRS}
+    planned = _stages(second.dvc("repro", "--dry")) - _always(second)
+    assert svd <= planned <= svd | {"summary", "figures", "report"}
+    log = second.dvc("repro", "summary")
+    assert _stages(log) - _always(second) == svd | {"summary"}
+    assert "computed" not in log
+
+
+def test_a_part_is_enough_for_an_experiment_on_that_part(shared_folder, tmp_path):
+    second = cloned(shared_folder, tmp_path / "second")
+    said = remote(second, "pull", "--encoders", "mfcc", "--perturbations", "gain")
+    assert {path.name for path in (second.root / "data/embeddings").iterdir()} == {"mfcc"}
+    assert {path.name for path in (second.root / "data/perturbed").iterdir()} == {"gain"}
+    (command,) = re.findall("next: (dvc exp run .*?) \\(", said)
+    log = second(sys.executable, "-m", *shlex.split(command))
+    combined = {"comparison", "significance", "summary", "figures", "report", "performance@mfcc", "tsne@mfcc"}
+    assert _stages(log) - _always(second) <= combined
+    assert set(second.json("metrics/summary.json")) == {"mfcc"}
+
+
+def test_audio_that_was_kept_is_what_a_colleague_embeds(shared_folder, tmp_path):
+    keeper, other = cloned(shared_folder, tmp_path / "keeper"), tmp_path / "other"
+    remote(keeper, "pull")
+    keeper.set({"perturb.keep_audio": True})
+    keeper.dvc("repro", "perturb@gain", "perturb@reverb")
+    keeper.commit("kept")
+    assert "audio: 9 files, 9 of them new there" in remote(keeper, "push")
+
+    other = cloned(keeper, other)
+    remote(other, "pull")
+    assert not (other.root / "data/audio").exists(), "nobody asked for it"
+    remote(other, "pull", "--audio", "--perturbations", "gain")
+    kept = sorted(path.relative_to(keeper.root) for path in keeper.root.glob("data/audio/gain/*.h5"))
+    assert len(kept) == 4 and all((keeper.root / p).read_bytes() == (other.root / p).read_bytes() for p in kept)
+
+    # It is read, not made again: without the corpus' audio there is nothing else to embed from
+    shutil.rmtree(other.root / "data/audio/corpus")
+    vectors = {path.name: path.read_bytes() for path in (other.root / "data/embeddings/mfcc/gain").iterdir()}
+    shutil.rmtree(other.root / "data/embeddings/mfcc/gain")
+    assert "computed 4 of 4" in other(sys.executable, "-m", "stages.embed", "mfcc", "gain")
+    assert {path.name: path.read_bytes() for path in (other.root / "data/embeddings/mfcc/gain").iterdir()} == vectors
+    assert not (other.root / "data/audio/corpus").exists()
+
+
+def test_audio_that_nobody_pushed(shared_folder, tmp_path):
+    second = cloned(shared_folder, tmp_path / "second")
+    remote(second, "pull")
+    _share(second, Place(str(tmp_path / "silent")))
+    said = remote(second, "pull", "--audio", check=False)
+    assert "lacks audio that you asked for: corpus/" in said and "make push AUDIO=1" in said
+
+
+@pytest.fixture
+def unset(first, tmp_path):
+    """A clone without a remote; nothing may be written to its configuration."""
+    clone = cloned(first, tmp_path / "unset")
+    (clone.root / ".dvc/config").write_text(clone("git", "show", f"{_root_commit(clone)}:.dvc/config"))
+    before = (clone.root / ".dvc/config").read_text()
+    assert "shared" not in before
+    yield clone
+    assert (clone.root / ".dvc/config").read_text() == before
+    assert not (clone.root / ".dvc/config.local").exists()
+
+
+def _root_commit(clone):
+    return clone("git", "rev-list", "--max-parents=0", "HEAD").strip()
+
+
+def _refused(clone, *arguments, place=None):
+    """The one line that a refusal says."""
+    said = remote(clone, *arguments, place=place, check=False).strip()
+    assert said.startswith("earshift: ") and "\n" not in said
+    return said
+
+
+def test_what_an_ssh_server_refuses(unset, ssh, tmp_path):
+    home = Path(ssh.environment["HOME"])
+    assert "the login is refused" in _refused(unset, "set", ssh.url, "--keyfile", str(home / "stranger"), place=ssh)
+    nobody = ssh.url.replace("127.0.0.1", "nobody.invalid")
+    assert "no host of that name is known" in _refused(unset, "set", nobody, *ssh.here, place=ssh)
+    closed = re.sub(r":\d+/", ":1/", ssh.url)
+    assert "the connection is refused" in _refused(unset, "set", closed, *ssh.here, place=ssh)
+    for known in ("", f"{(home / '.ssh/known_hosts').read_text().split()[0]} {(home / 'stranger.pub').read_text()}"):
+        elsewhere = Place(ssh.url, environment={"HOME": str(tmp_path)})
+        (tmp_path / ".ssh").mkdir(exist_ok=True)
+        (tmp_path / ".ssh/known_hosts").write_text(known)
+        assert "host key is not in ~/.ssh/known_hosts" in _refused(unset, "set", ssh.url, *ssh.here, place=elsewhere)
+
+
+def test_what_an_s3_server_refuses(unset, s3):
+    assert "no such bucket" in _refused(unset, "set", "s3://nobody/earshift", *s3.options, place=s3)
+    nameless = Place(s3.url, environment={"HOME": s3.environment["HOME"], "AWS_EC2_METADATA_DISABLED": "true"})
+    assert "no credentials are found" in _refused(unset, "set", s3.url, *s3.options, place=nameless)
+    assert "no such profile" in _refused(unset, "set", s3.url, *s3.options, "--profile", "lab", place=s3)
+    closed = ["--endpoint", "http://127.0.0.1:1"]
+    assert "the connection is refused" in _refused(unset, "set", s3.url, *closed, place=s3)
+    said = _refused(unset, "set", f"s3://a-key:{SECRET}@team/earshift", *s3.options, place=s3)
+    assert "It belongs into the environment" in said and SECRET not in said
+
+
+def test_without_a_remote(unset):
+    for what in ("set", "push", "pull"):
+        assert "`make remote URL=...` sets one" in _refused(unset, what)
