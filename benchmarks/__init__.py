@@ -1,1 +1,1 @@
-"""Measurements, most against the peers, both sides in the same run. ``python -m benchmarks`` keeps what they found."""
+"""Measurements, most against a peer in the same run. ``python -m benchmarks`` runs them and keeps their results."""

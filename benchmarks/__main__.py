@@ -1,7 +1,8 @@
-"""All benchmarks, or those that are named: ``python -m benchmarks [NAME ...]``; writes benchmarks/results.md.
+"""Run all benchmarks, or the named ones: ``python -m benchmarks [NAME ...]``; writes benchmarks/results.md.
 
-Each runs in a process of its own, one after another, and leaves benchmarks/results/NAME.json. results.md is made from
-these, so those that do not run now keep their sections. Close other programs first: what is measured is time.
+Each benchmark runs in its own process, one after another, and writes benchmarks/results/NAME.json. results.md is made
+from all these files, so benchmarks that do not run now keep their sections. Close other programs first, because the
+benchmarks measure time.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def main(arguments=None, known=None, folder=_results.FOLDER, page=_results.PAGE)
 
 
 def run(name, folder):
-    """Run one benchmark in a process; whether it went well. One that was killed is named in its results as well."""
+    """Run one benchmark in a process; whether it succeeded. If the process was killed, the results state this."""
     start = time.monotonic()
     code = subprocess.run([sys.executable, "-m", "benchmarks._one", name, str(Path(folder).resolve())]).returncode
     if code not in (0, _one.FAILED):

@@ -1,6 +1,6 @@
-"""One benchmark in a process of its own, started by ``python -m benchmarks``.
+"""One benchmark in its own process, started by ``python -m benchmarks``.
 
-So threads, settings and memory of one benchmark do not reach the next, and one that fails ends nothing but itself.
+Threads, settings and memory of one benchmark therefore do not affect the next, and a failure ends only its own process.
 """
 
 import datetime
@@ -27,7 +27,7 @@ def main(name, folder):
         found["tables"] = module.main(())
         found["about"] = module.__doc__.partition("\n")[0].partition(": ``")[0].replace("``", "`") + "."
         found |= {"machine": _results.machine(), "packages": _results.packages()}
-    except Exception as error:  # whatever it is: it is named in the results, and the others run
+    except Exception as error:  # of any kind: the results name it, and the other benchmarks run
         traceback.print_exc()
         found["failed"] = " ".join(f"{type(error).__name__}: {error}".split())
     found["seconds"] = time.monotonic() - start

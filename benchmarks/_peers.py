@@ -1,12 +1,12 @@
-"""The original packages as the first study called them, each in a process of its own: run by benchmarks.encoders.
+"""The original packages as deng2025 called them, each in its own process: run by benchmarks.encoders.
 
-``python -m benchmarks._peers ENCODER WEIGHTS WAV_FOLDER OUT DEVICE`` imports nothing of this project, so that threads
-and instruction sets are what PyTorch chooses. It prints one line of JSON for every line that it reads from standard
-input: "call" times the package's own call on clip after clip, "loop" the published loop from audio file over effect to
-vector. The vectors of the last one are left in OUT.
+``python -m benchmarks._peers ENCODER WEIGHTS WAV_FOLDER OUT DEVICE`` imports nothing of this project, so that PyTorch
+chooses threads and instruction sets. It prints one line of JSON for every line that it reads from standard input:
+"call" times the package's own call on one clip after another, "loop" the published loop from audio file over effect to
+vector. It writes the vectors of the last one to OUT.
 
-The packages come without what they cannot have here: torchaudio's reader is soundfile's, msclap has no text encoder,
-which audio does not pass. Of openl3 there is the network alone, fed with spectrograms, and so no loop.
+Parts that are not installed are replaced: soundfile reads audio in place of torchaudio, and msclap has no text encoder,
+which audio does not pass. openl3 has only its network, on spectrograms, and therefore no loop.
 """
 
 import functools
@@ -23,18 +23,18 @@ EFFECT_GAIN = -10.0  # dB
 
 
 def panns(weights, device):
-    """From audio file to vector, and the same on audio that is already loaded."""
+    """From audio file to vector; the second function takes audio that is already loaded."""
     home = Path(tempfile.mkdtemp())
     os.environ["HOME"] = str(home)
     (home / "panns_data").mkdir()
-    # the package downloads this list when it is imported; what the classes are called does not matter here
+    # the package downloads this list when it is imported; the names of the classes do not matter here
     rows = ["index,mid,display_name", *(f"{n},/m/{n},class {n}" for n in range(527))]
     (home / "panns_data/class_labels_indices.csv").write_text("\n".join(rows) + "\n")
     import librosa
     import torch
     from panns_inference import AudioTagging
 
-    # the package counts on the default of PyTorch before 2.6; the file was written by this benchmark a moment ago
+    # the package relies on the default of PyTorch before 2.6; this benchmark itself has just written the file
     torch.load = functools.partial(torch.load, weights_only=False)
     tagger = AudioTagging(checkpoint_path=str(weights), device=device)
 
@@ -80,7 +80,7 @@ def clap(weights, device):
 
 
 def openl3(weights, device):
-    """From spectrograms of windows, which lie in spectra.npy, to a vector: TensorFlow where it is installed."""
+    """From spectrograms of windows, in spectra.npy, to a vector; with TensorFlow where it is installed."""
     import importlib.util
 
     import h5py
@@ -165,7 +165,7 @@ def main():
 
 
 def _effect(source, target):
-    """A gain as the study applied it: pedalboard, file to file, second by second."""
+    """A gain as deng2025 applied it: pedalboard, from file to file, in blocks of a second."""
     from pedalboard import Gain, Pedalboard
     from pedalboard.io import AudioFile
 

@@ -1,9 +1,9 @@
-"""What benchmarks found: benchmarks/results/NAME.json for each, and benchmarks/results.md, which is made from these.
+"""Results of benchmarks: benchmarks/results/NAME.json for each, and benchmarks/results.md, which is made from these.
 
 Conventions
 -----------
-A benchmark's ``main(arguments)`` returns a list of :class:`Table`. A number stands in the JSON as it was measured and
-in the Markdown with three digits. A benchmark that failed keeps its last tables, with the failure beside them.
+A benchmark's ``main(arguments)`` returns a list of :class:`Table`. The JSON holds numbers as measured, the
+Markdown with three digits. A benchmark that failed keeps its last tables, and the results also state the failure.
 """
 
 import json
@@ -16,8 +16,8 @@ PAGE = Path(__file__).parent / "results.md"
 PACKAGES = ("dvc", "mlflow", "numpy", "scipy", "scikit-learn", "torch", "numba", "h5py", "soxr", "pedalboard",
             "librosa", "distributed", "panns-inference", "msclap", "fastdtw", "tensorflow")  # fmt: skip
 _HEAD = (
-    "`make bench` runs them all and writes this page; `python -m benchmarks NAME ...` runs some and leaves the "
-    "sections of the others. *Times as fast*: ours against the peer, both measured in the same run."
+    "`make bench` runs all benchmarks and writes this page; `python -m benchmarks NAME ...` runs some and keeps the "
+    "sections of the others. *Times as fast*: ours compared with the peer, both measured in the same run."
 )
 
 
@@ -28,7 +28,7 @@ class Table:
     columns : sequence of str
     rows : sequence of sequences of str, int, float or None
     title : str
-    note : str, what to think of the numbers
+    note : str, how to read the numbers
     picture : str, a file in benchmarks/results, or ""
     """
 
@@ -40,7 +40,7 @@ class Table:
 
 
 def compared(rows, title="", note=""):
-    """A table of ours against a peer's.
+    """A table of our numbers and those of a peer.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def compared(rows, title="", note=""):
 
     Returns
     -------
-    Table, with how many times as fast as the peer we are
+    Table, with the factor by which we are faster than the peer
     """
     lines = [(what, unit, ours, peer, _ratio(unit, ours, peer), remark) for what, unit, ours, peer, remark in rows]
     return Table(("what", "unit", "ours", "peer", "times as fast", "remark"), lines, title, note)
@@ -63,7 +63,7 @@ def _ratio(unit, ours, peer):
 
 
 def machine():
-    """What numbers of time depend on: processor, cores, memory, system."""
+    """The properties of the machine that affect time: processor, cores, memory, system."""
     import os
     import platform
 
@@ -80,7 +80,7 @@ def machine():
 
 
 def packages():
-    """Versions of Python and of the packages that matter, as far as they are installed."""
+    """Versions of Python and of :data:`PACKAGES`, as far as they are installed."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -105,14 +105,14 @@ def _processor():
 
 
 def _gpu():
-    """The GPU that PyTorch would use, "none" without one."""
+    """The GPU that PyTorch would use; "none" where there is none."""
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
 def kept(name, folder=FOLDER):
-    """What a benchmark's last run left, {} where there is none."""
+    """The results of a benchmark's last run; {} where there is none."""
     try:
         return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -120,13 +120,13 @@ def kept(name, folder=FOLDER):
 
 
 def keep(name, found, folder=FOLDER):
-    """Write a benchmark's results, or beside those that it had what it failed of.
+    """Write a benchmark's results, or add a failure to the earlier ones.
 
     Parameters
     ----------
     name : str
     found : dict
-        date, seconds, and tables with load, about, machine and packages, or failed, a line.
+        date, seconds, and either tables with load, about, machine and packages, or failed, a line.
     folder : path-like
     """
     from earshift.storage.files import write_json
@@ -139,7 +139,7 @@ def keep(name, found, folder=FOLDER):
 
 
 def write_page(names, folder=FOLDER, page=PAGE):
-    """Make results.md of what lies in the folder, in the order of `names`; benchmarks that never ran are left out."""
+    """Make results.md from the files of the folder, in the order of `names`; benchmarks that never ran are left out."""
     from earshift.storage.files import replacing
 
     found = {name: content for name in names if (content := kept(name, folder))}
@@ -152,7 +152,7 @@ def document(found):
 
     Parameters
     ----------
-    found : dict of str to dict, what :func:`keep` wrote by name
+    found : dict of str to dict, the content that :func:`keep` wrote, by name
     """
     places = []  # machine and packages, each once
     for content in found.values():

@@ -20,17 +20,17 @@ from earshift.storage.files import write_table
 from earshift.storage.packed_audio import AudioWriter
 
 REPOSITORY = Path(__file__).parents[1]
-RATE, SECONDS = 44100, 3  # stereo clips of 3 s, as the first study's
+RATE, SECONDS = 44100, 3  # stereo clips of 3 s, as in deng2025
 NO_HEADS = {"tasks": [], "channels": 16, "trial": 0}  # options of mfcc under another name
-SHIFT = 4001  # samples by which the same noise is turned from clip to clip
+SHIFT = 4001  # samples by which the same noise is rotated from clip to clip
 
 
 @dataclass(frozen=True)
 class Took:
-    """What a stage took.
+    """Time and memory of a stage.
 
     seconds : float, of its whole process
-    busy : float, of what its progress bar was over, 0 where there was none
+    busy : float, seconds of its progress bars, 0 where there was none
     peak, worker_peak : float, MiB of the stage's process and of its largest worker, 0 where there was none
     """
 
@@ -42,7 +42,7 @@ class Took:
 
 @contextlib.contextmanager
 def workspace():
-    """Work in an empty folder, which is gone afterwards; all paths of earshift/pipeline/paths.py lie there."""
+    """Work in an empty folder, which is removed afterwards; all paths of earshift/pipeline/paths.py lie there."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         yield Path(folder)
 
@@ -64,7 +64,7 @@ def configure(changes):
 
 
 def write_corpus(clips):
-    """Pack a corpus of noise, unless it is packed: a quarter is for testing, and there are eight labels."""
+    """Pack a corpus of noise, unless it is packed: a quarter is the test set, and there are eight labels."""
     import numpy as np
     import pandas as pd
 
@@ -90,11 +90,11 @@ def write_corpus(clips):
 
 
 def run(stage, module, *arguments):
-    """Run a stage in a process; what it :class:`Took`.
+    """Run a stage in a process, and return what it :class:`Took`.
 
     Parameters
     ----------
-    stage : str, DVC's name of it
+    stage : str, its name in DVC
     module : str, behind ``python -m``
     arguments : str
     """
@@ -110,16 +110,16 @@ def run(stage, module, *arguments):
 
 
 def perturbed(name):
-    """Bring one perturbation up to date; what it :class:`Took`."""
-    return run(f"perturb@{name}", "earshift.pipeline.perturb", name)
+    """Bring one perturbation up to date, and return what the stage :class:`Took`."""
+    return run(f"perturb@{name}", "stages.perturb", name)
 
 
 def embedded(encoder, perturbation):
-    """Compute the embeddings of one encoder under one perturbation; what it :class:`Took`."""
+    """Compute the embeddings of one encoder under one perturbation, and return what the stage :class:`Took`."""
     shutil.rmtree(paths.embeddings(encoder, perturbation), ignore_errors=True)
-    return run(f"embed@{encoder}-{perturbation}", "earshift.pipeline.embed", encoder, perturbation)
+    return run(f"embed@{encoder}-{perturbation}", "stages.embed", encoder, perturbation)
 
 
 def weighed(encoder):
     """Fetch and check an encoder's weights."""
-    run(f"weights@{encoder}", "earshift.encoders.weights.record", encoder)
+    run(f"weights@{encoder}", "stages.weights", encoder)

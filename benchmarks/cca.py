@@ -1,15 +1,16 @@
 """Sample-wise CCA directions against sklearn's CCA in a loop: ``python -m benchmarks.cca [--full]``.
 
-3,000 clips x 31 values x 512 dimensions, as float32. The loop keeps one core busy; ours is measured on one thread and
-on all cores, as the stages run it. Every clip moves along a direction of its own by about as much as its values jitter;
-a second line has smooth trajectories, whose small Gram matrices are so badly conditioned that they need float64.
-sklearn is timed on 300 clips drawn at random, a third of them between each of our runs over all 3,000, and its time
-multiplied up; ``--full`` times it on all clips.
+3,000 clips x 31 values x 512 dimensions, as float32. The loop uses one core; ours is measured on one thread and on all
+cores, as the stages run it. Every clip moves along its own direction by about as much as its values jitter. A second
+line has smooth trajectories, whose small Gram matrices are so badly conditioned that they need float64. sklearn is
+timed on 300 clips drawn at random, a third of them between each of our runs over all 3,000, and its time is scaled to
+all clips; ``--full`` times it on all clips.
 """
 
 import argparse
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import stages  # noqa: F401
 from benchmarks._results import compared
@@ -34,7 +35,7 @@ def main(arguments=()):
         rng = np.random.default_rng(0)
         vectors = _trajectories(rng, strengths, jitter)
         drawn = np.arange(CLIPS) if full else rng.permutation(CLIPS)[:SAMPLE]
-        clip_directions(vectors[:64], strengths)  # both sides begin warm
+        clip_directions(vectors[:64], strengths)  # warm up before timing
         _loop(vectors[:2], strengths)
         ours, theirs, reference = dict.fromkeys(threads, 0.0), 0.0, []
         for part in np.array_split(drawn, PARTS):
@@ -43,7 +44,8 @@ def main(arguments=()):
             theirs += (time.perf_counter() - start) * CLIPS / len(drawn)
             for count in threads:
                 start = time.perf_counter()
-                found = clip_directions(vectors, strengths, threads=count)
+                with ThreadPoolExecutor(count) as pool:
+                    found = clip_directions(vectors, strengths, map=pool.map)
                 ours[count] += (time.perf_counter() - start) / PARTS
         cosine = (found[drawn] * np.concatenate(reference)).sum(axis=1).min()
         ratios = ", ".join(f"{theirs / ours[count]:.1f} x on {count} thread{'s'[: count - 1]}" for count in threads)

@@ -1,9 +1,9 @@
-"""The second study's streams: ``python -m benchmarks.diverse``.
+"""The streams of verma2023: ``python -m benchmarks.diverse``.
 
-- features: chunks per second of every front end on one core, against librosa called chunk by chunk where it has the
-  same transform
-- training: chunks per second forward and back, at the sizes of params.yaml and at the study's, on this machine's GPU
-  where PyTorch finds one, else on its CPU
+- features: chunks per second of every front end on one core, against librosa called chunk by chunk where librosa has
+  the same transform
+- training: chunks per second, forward and backward, at the sizes of params.yaml, on this machine's GPU if PyTorch finds
+  one, else on its CPU
 - encoding: chunks per second of a trained stream
 - combination: the linear model on 40,000 chunks and 200 classes against scikit-learn's, extrapolated from a few classes
 - the whole study: 300 epochs of FSD50K's 80.4 h of development clips, from the measured rates
@@ -36,7 +36,7 @@ def main(arguments=()):
 
 
 def _seconds(function, *arguments, repeats=3):
-    """Shortest wall time of some calls, after one that is not counted."""
+    """Shortest wall time of some calls, after a first call that is not counted."""
     function(*arguments)
     times = []
     for _ in range(repeats):
@@ -49,20 +49,22 @@ def _seconds(function, *arguments, repeats=3):
 def _features(chunks, options):
     import librosa
 
-    from earshift.training.verma2023 import neuralogram, pitch, streams, timbre
+    from earshift.training.verma2023 import neuralogram, pitch, timbre
+    from earshift.training.verma2023.features import compute_features
+    from earshift.training.verma2023.options import END_TO_END, PITCH, TIMBRE
 
     found = {}
-    for stream in (streams.PITCH, streams.TIMBRE, streams.END_TO_END):
-        found[stream] = len(chunks) / _seconds(streams.features, stream, chunks, options.networks)
+    for stream in (PITCH, TIMBRE, END_TO_END):
+        found[stream] = len(chunks) / _seconds(compute_features, stream, chunks, options.networks)
     found["log_mel"] = len(chunks) / _seconds(neuralogram.log_mel, chunks)
 
     def each(function):
         return PEER_CHUNKS / _seconds(lambda: [function(chunk) for chunk in chunks[:PEER_CHUNKS]], repeats=1)
 
     peers = {
-        streams.PITCH: each(lambda y: librosa.cqt(y, sr=16000, hop_length=400, fmin=40, n_bins=pitch.BINS,
+        PITCH: each(lambda y: librosa.cqt(y, sr=16000, hop_length=400, fmin=40, n_bins=pitch.BINS,
                                                   bins_per_octave=12)),
-        streams.TIMBRE: each(lambda y: librosa.feature.mfcc(
+        TIMBRE: each(lambda y: librosa.feature.mfcc(
             y=y, sr=16000, n_mfcc=timbre.COEFFICIENTS + 1, n_fft=options.networks.timbre.n_fft, hop_length=400,
             n_mels=options.networks.timbre.bands)),
     }  # fmt: skip
@@ -80,7 +82,10 @@ def _training(chunks, options):
     import torch
 
     from earshift.training import loop
-    from earshift.training.verma2023 import losses, neuralogram, streams, transformer
+    from earshift.training.verma2023 import losses, neuralogram, streams
+    from earshift.training.verma2023.features import compute_features, has_statistics, shape_of
+    from earshift.training.verma2023.mobilenet import MobileNet
+    from earshift.training.verma2023.options import NEURALOGRAM, STREAMS
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {options.threads} threads"
@@ -105,24 +110,24 @@ def _training(chunks, options):
                 network.eval().embedding(inputs).cpu()
             network.train()
 
-        with loop.threads(options.threads):
+        with loop.limit_threads(options.threads):
             trained, encoded = (options.batch / _seconds(call) for call in (step, encode))
-        count = transformer.parameter_count(network)
+        count = loop.count_parameters(network)
         print(f"  {label:<12} {trained:8.0f} trained {encoded:8.0f} encoded, {count:,} parameters")
         found["training", label], found["encoding", label] = trained, encoded
         rows.append((label, trained, encoded, count))
 
-    for stream in streams.STREAMS:
-        kind, shape = streams.shape(stream, networks)
-        if stream == streams.NEURALOGRAM:
+    for stream in STREAMS:
+        kind, shape = shape_of(stream, networks)
+        if stream == NEURALOGRAM:
             features = np.random.default_rng(0).random((options.batch, *shape)).astype(kind)
         else:
-            features = streams.features(stream, chunks[: options.batch], networks)
-        statistics = (np.zeros(shape[-1]), np.ones(shape[-1])) if streams.has_statistics(stream) else None
-        network = streams.network(stream, CLASSES, networks, statistics=statistics)
+            features = compute_features(stream, chunks[: options.batch], networks)
+        statistics = (np.zeros(shape[-1]), np.ones(shape[-1])) if has_statistics(stream) else None
+        network = streams.build_network(stream, CLASSES, networks, statistics=statistics)
         rate_of(stream, network, torch.from_numpy(features).to(device), targets)
     pieces = torch.from_numpy(neuralogram.log_mel(chunks[: options.batch])).flatten(0, 1).to(device)
-    network = neuralogram.mobilenet(CLASSES, networks.mobilenet)
+    network = MobileNet(CLASSES, networks.mobilenet)
     rate_of("mobilenet", network, pieces, targets.repeat_interleave(neuralogram.PIECES, dim=0))
     columns = ("network", "chunks/s trained", "chunks/s encoded", "parameters")
     return found, Table(columns, rows, f"Networks on {name}, batches of {options.batch}")
@@ -139,7 +144,7 @@ def _combination(rng):
     decisions = vectors @ rng.standard_normal((LINEAR["dim"], LINEAR["classes"])) / 16
     targets = decisions + rng.logistic(size=decisions.shape) > 4
     start = time.perf_counter()
-    combination.fitted(vectors, targets, cost=0.01)
+    combination.fit_linear(vectors, targets, cost=0.01)
     ours = time.perf_counter() - start
     some = LINEAR["peer_classes"]
     start = time.perf_counter()
@@ -155,11 +160,11 @@ def _combination(rng):
 
 
 def _study(rates, options):
-    from earshift.training.verma2023 import streams
+    from earshift.training.verma2023.options import STREAMS
 
     print(f"the whole study: {STUDY_CHUNKS:,} chunks, {EPOCHS} epochs")
     total, rows = 0.0, []
-    for stream in streams.STREAMS:
+    for stream in STREAMS:
         hours = EPOCHS * STUDY_CHUNKS / rates["training", stream] / 3600
         total += hours
         rows.append((stream, hours))

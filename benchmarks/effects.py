@@ -1,8 +1,8 @@
 """The perturb stage against the published file-by-file loop: ``python -m benchmarks.effects``.
 
-Both turn the same 16-bit stereo clips of 3 s into effected clips in ``paper`` fidelity, five values per effect. The
+Both apply the effects to the same 16-bit stereo clips of 3 s in ``paper`` fidelity, five values per effect. The
 published loop reads every WAV file in blocks of a second, runs one board and writes a WAV file; the stage reads and
-writes packed files. Severity, which the loop does not measure, is left out but for one clip a value.
+writes packed files. The loop does not measure severity; the stage measures it on one clip per value.
 """
 
 import hashlib

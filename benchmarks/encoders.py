@@ -1,19 +1,19 @@
-"""The first study's encoders against the original packages: ``python -m benchmarks.encoders [ENCODER ...]``.
+"""The encoders of deng2025 against the original packages: ``python -m benchmarks.encoders [ENCODER ...]``.
 
-Random weights in the official layouts, 16-bit stereo clips of 3 s, both sides with the same weights, audio and, in
-``paper`` policy, the same vectors, which is checked. Rounds of both sides alternate, and medians are compared.
+Random weights in the official layouts, 16-bit stereo clips of 3 s. Both sides have the same weights, audio and, in
+``paper`` policy, the same vectors; the benchmark checks this. Rounds of both sides alternate, and medians are compared.
 
-- network: the package's own call on clip after clip, in a fresh process of its own with the threads and instruction
-  sets that PyTorch chooses, against what our workers do (a process per core, batches of the encoder's size).
+- network: the package's own call on one clip after another, in a fresh process with the threads and instruction sets
+  that PyTorch chooses, against the work of our workers (a process per core, batches of the encoder's size).
 - whole step: the published loop (pedalboard from file to file, then the package from file to vector) against our
   stages from audio files to embedding files: corpus, perturb and embed, their start included, for several values.
 - bfloat16: ours once more, with its difference from float32.
 
-For openl3, which cannot be installed any more, the other side is its network as Keras lays it out, in TensorFlow where
-that is installed (extra ``tensorflow``), else written plainly in PyTorch.
+openl3 cannot be installed any more. Its peer is the network as Keras lays it out, in TensorFlow where this is installed
+(extra ``tensorflow``), else written plainly in PyTorch.
 
-On a GPU the other side is the package's call with batch 1 on it. Last comes the time that the study's whole sweep
-(6,705 clips at 108 values and as they are) takes at the rate of the whole step.
+On a GPU the peer is the package's call with batch 1. The last table gives the time of the study's whole sweep (6,705
+clips at 108 values, and the originals) at the rate of the whole step.
 """
 
 import argparse
@@ -37,6 +37,7 @@ from earshift.pipeline import config as params
 from earshift.pipeline import paths
 from earshift.pipeline.embed import embed
 from earshift.pipeline.perturb import perturb
+from earshift.pipeline.weights import weights_source
 from earshift.storage.vectors import read_embeddings
 
 RATE, SECONDS, ROUNDS = 44100, 3, 3
@@ -77,8 +78,8 @@ def _compare(name, clips, device):
     write_weights_file(encoder, FILES[name], 7)
     if name == "openl3":
         _write_spectra(encoder)
-    write_weights(paths.weights(name), name, encoder.published)
-    write_weights(Path("half"), name, encoder.published)
+    write_weights(paths.weights(name), name, weights_source(name, encoder))
+    write_weights(Path("half"), name, weights_source(name, encoder))
     with _peer(name, device) as peer:
         theirs, ours, half = [], [], []
         for _ in range(ROUNDS):
@@ -150,7 +151,7 @@ def _write_clips(count):
 
 
 def _write_spectra(encoder):
-    """What openl3's network sees of every clip, for the other side."""
+    """Write the input of openl3's network for every clip, for the peer."""
     import numpy as np
     import soundfile
 
@@ -167,7 +168,7 @@ def _write_spectra(encoder):
 
 @contextlib.contextmanager
 def _peer(name, device):
-    """A function that has the other side run once: seconds a clip, None, peak memory in GiB."""
+    """A function that runs the peer once and returns seconds a clip, None, peak memory in GiB."""
     command = [sys.executable, "-m", "benchmarks._peers", name, FILES[name], "wav", "peer.npy", device]
     environment = {key: value for key, value in os.environ.items() if key not in _pinned()}
     environment["PYTHONPATH"] = str(Path(__file__).parents[1])
@@ -181,8 +182,8 @@ def _peer(name, device):
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"the other side of {name} failed: {' '.join(command)}")
-        answer = json.loads(line)
-        return answer["seconds"], None, answer["memory"]
+        reply = json.loads(line)
+        return reply["seconds"], None, reply["memory"]
 
     try:
         yield run
@@ -200,7 +201,7 @@ def _pinned():
 
 
 def _rate(encoder, folder, device):
-    """Seconds a clip of what the workers do with waveforms, and the vectors."""
+    """Seconds a clip that the workers take with waveforms, and the vectors."""
     import numpy as np
 
     files = sorted(Path("wav").iterdir())
@@ -225,7 +226,7 @@ def _encoded(encoder, folder, device, files):
     waveforms = np.stack([encoder.waveform(samples.T, rate) for samples, rate in audio])
     network = Batches(encoder.load(folder, device), encoder, encoder.batch if device == "cpu" else 64)
     network(waveforms[: encoder.batch])
-    time.sleep(0.5)  # the other workers are about to be ready too
+    time.sleep(0.5)  # until the other workers are ready too
     start = time.perf_counter()
     vectors = network(waveforms)
     return (time.perf_counter() - start) / len(files), vectors

@@ -1,9 +1,9 @@
 """The embed stage against a plain loop over clips, musicnn in both: ``python -m benchmarks.musicnn``.
 
-Both mix packed stereo clips of 3 s down, resample them and make MSD_musicnn's mean_pool of each. The loop takes one
-clip after another; the stage goes through its chunks, checks and progress bar to a written embedding file. On a CPU the
-network takes clips one by one in either case, larger batches are slower: with one worker the ratio says what the stage
-costs, with more it says what its processes bring, their start included.
+Both mix packed stereo clips of 3 s down, resample them and compute MSD_musicnn's mean_pool of each. The loop takes one
+clip after another; the stage also has its chunks, checks and progress bar, and writes an embedding file. On a CPU the
+network takes clips one by one in both cases, because larger batches are slower. With one worker the ratio shows the
+overhead of the stage, with more workers the gain from processes, their start included.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from earshift.pipeline import config as params
 from earshift.pipeline import paths
 from earshift.pipeline.audio_files import corpus_audio_path, keep_corpus_audio
 from earshift.pipeline.embed import embed
+from earshift.pipeline.weights import weights_source
 from earshift.storage.files import write_table
 from earshift.storage.packed_audio import AudioReader, AudioWriter
 from earshift.storage.vectors import read_embeddings
@@ -37,7 +38,7 @@ def main(arguments=()):
         try:
             _write_corpus(np.random.default_rng(0).normal(0, 3000, (CLIPS, 2, RATE * SECONDS)).astype(np.int16))
             encoder = params.parse(document).encoders[ENCODER]
-            write_weights(paths.weights(ENCODER), ENCODER, encoder.published)
+            write_weights(paths.weights(ENCODER), ENCODER, weights_source(ENCODER, encoder))
             network = encoder.load(paths.weights(ENCODER), "cpu")
             loop, vectors = _timed(lambda: _clip_by_clip(encoder, network))
             ratios, rows = [], []

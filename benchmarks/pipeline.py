@@ -1,13 +1,13 @@
-"""Where the time of ``dvc repro`` goes: ``python -m benchmarks.pipeline [FOLDER]``.
+"""Time of ``dvc repro``, by stages, start-up and DVC: ``python -m benchmarks.pipeline [FOLDER]``.
 
 A small configuration runs in a copy of this repository, with one and with more encoders, or FOLDER is a repository in
-which a whole ``dvc repro`` has just ended. Profiles (data/profiles) say how long every stage's process lived. Start-up
-is what it takes to start Python and to read params.yaml, which every stage does, measured apart and multiplied with
-their number. What lies between processes is DVC's: it hashes, caches, and writes dvc.lock.
+which a whole ``dvc repro`` has just ended. Profiles (data/profiles) hold the lifetime of every stage's process.
+Start-up is the time to start Python and to read params.yaml, which every stage does; it is measured separately and
+multiplied by the number of stages. The time between processes is DVC's: it hashes, caches, and writes dvc.lock.
 
-DVC writes that file as a whole after every stage, through a YAML library in Python that keeps comments (dvcfile.py,
-``Lockfile.dump_stages``). In the runs made here these calls are timed; and the call alone is timed on locks of growing
-numbers of stages, for a run of n stages makes n of them, each over n stages.
+DVC writes dvc.lock as a whole after every stage, through a YAML library in Python that keeps comments (dvcfile.py,
+``Lockfile.dump_stages``). The runs here time these calls. The call alone is also timed on locks of growing numbers of
+stages, because a run of n stages makes n calls, each over n stages.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def _small(count):
 
 @contextlib.contextmanager
 def _copy():
-    """A repository with this one's files, what Python and Numba compiled of them included, and no results."""
+    """A repository with the files of this one, including the code that Python and Numba compiled, and no results."""
     listed = subprocess.run(
         ["git", "ls-files", "-coz", "--exclude-standard"], cwd=_workspace.REPOSITORY, capture_output=True, check=True
     )
@@ -109,8 +109,9 @@ def _copy():
             if (_workspace.REPOSITORY / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(_workspace.REPOSITORY / name, root / name)
-        for compiled in _workspace.REPOSITORY.glob("stages/**/__pycache__"):
-            shutil.copytree(compiled, root / compiled.relative_to(_workspace.REPOSITORY))
+        for room in ("stages", "earshift"):
+            for compiled in _workspace.REPOSITORY.glob(f"{room}/**/__pycache__"):
+                shutil.copytree(compiled, root / compiled.relative_to(_workspace.REPOSITORY))
         shutil.rmtree(root / paths.METRICS, ignore_errors=True)
         (root / paths.LOCK).unlink(missing_ok=True)
         subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
@@ -118,7 +119,7 @@ def _copy():
 
 
 def _profiles(root):
-    """Every profile of a repository, with when it was written."""
+    """Every profile of a repository, with the time at which it was written."""
     found = []
     for path in sorted((root / paths.PROFILES).glob("*.json")):
         found.append({**json.loads(path.read_text(encoding="utf-8")), "ended": path.stat().st_mtime})
@@ -156,7 +157,7 @@ def _split(label, profiles, wall, start_up, lock):
 
 
 def _by_kind(profiles):
-    """Rows of how often a kind of stage ran and what that took, the longest first."""
+    """Rows of kinds of stages: number of runs and their seconds, the longest first."""
     kinds = {}
     for profile in profiles:
         kinds.setdefault(profile["stage"].partition("@")[0], []).append(profile)
@@ -165,7 +166,7 @@ def _by_kind(profiles):
 
 
 def _locks():
-    """What DVC's rewriting of a lock takes, by its number of stages: entries of this repository's own, repeated."""
+    """Time in which DVC rewrites a lock, by its number of stages; entries of this repository's lock, repeated."""
     import yaml
     from dvc.utils.serialize import modify_yaml
 
@@ -188,8 +189,8 @@ def _locks():
             rows.append((count, lines, seconds[-1], seconds[-1] * count))
     slope = Growth(LOCKS, tuple(seconds)).slope()
     note = (
-        f"Slope of a write over stages {slope:.2f}, of a run {slope + 1:.2f}: steeper than linear, in DVC. Where the "
-        "lock does not exist yet, it grows during the run, which then takes half."
+        f"Slope of a write over stages {slope:.2f}, of a run {slope + 1:.2f}: DVC's time grows faster than linearly. "
+        "If the lock does not exist yet, it grows during the run, and its writing takes half the time."
     )
     print(f"pipeline: dvc.lock: {', '.join(f'{row[0]} stages {row[2]:.2f} s' for row in rows)} a write; {note}")
     columns = ("stages", "lines", "s a write", "s in a run of all stages")

@@ -1,15 +1,15 @@
 """The robustness analysis against the published procedure: ``python -m benchmarks.robustness [ENCODER PERTURBATION]``.
 
-:func:`published` is the first study's procedure, written with plain scikit-learn: for every test set the classifier is
+:func:`published` is the procedure of deng2025, written with plain scikit-learn: for every test set the classifier is
 trained anew, each by a grid search over twelve costs and three folds in all dimensions (Deng et al., ICASSP 2025,
-desensitize_classif.py and deem.py). Like there, runs go to one process per core. Ours does the same on the same cores:
-directions, classifiers and scores.
+desensitize_classif.py and deem.py). As in the published code, runs go to one process per core. Ours computes the same
+on the same cores: directions, classifiers and scores.
 
-Where clips are hardly regularised and dimensions badly conditioned, liblinear's result hangs on rounding: to show what
-"equal" can mean, some runs of the published loop are repeated with the dimensions in reverse order.
+Where regularisation is weak and dimensions are badly conditioned, liblinear's result depends on rounding. To show the
+size of this effect, some runs of the published loop are repeated with the dimensions in reverse order.
 
-Measured on synthetic embeddings of the sizes of the default run and of the study (there one instrument and six values,
-since the published loop takes long), or on those that the pipeline left on disk.
+The embeddings are synthetic, with the sizes of the default run and of the study (for the study one instrument and six
+values, because the published loop takes long), or those that the pipeline left on disk.
 """
 
 import itertools
@@ -110,16 +110,16 @@ def roc_auc(train, positive, test, truth):
     return roc_auc_score(truth, search.predict_proba(test)[:, 1])
 
 
-def published(conditions, instrument, kind, reference, threshold=None, run=None):
+def published(experiment, instrument, kind, reference, threshold=None, run=None):
     """ROC AUC of every run of one instrument and method.
 
     Parameters
     ----------
-    conditions : earshift.analysis.robustness.Conditions, for the vectors and for which value each clip has at random
+    experiment : earshift.analysis.robustness.Experiment, for the vectors and for which value each clip has at random
     instrument, kind : str
     reference, threshold : see :func:`directions`
     run : callable, optional
-        Takes (name of the run, arguments of :func:`roc_auc`) and may put it off; :func:`roc_auc` itself, if None.
+        Takes (name of the run, arguments of :func:`roc_auc`) and may defer it; None: :func:`roc_auc` itself.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def published(conditions, instrument, kind, reference, threshold=None, run=None)
     """
     import numpy as np
 
-    t = conditions.trajectories
+    t = experiment.trajectories
     train, test = t.indices("train"), t.indices("test")
     labels, truth = t.instrument[train], t.instrument[test] == instrument
     own = np.flatnonzero(labels == instrument)
@@ -138,10 +138,10 @@ def published(conditions, instrument, kind, reference, threshold=None, run=None)
     removed = directions(kind, t.originals[train[own]].astype(np.float64), perturbed, reference, threshold)
     projector = np.eye(t.dim) - removed.T @ removed
     sets = {}
-    for name in conditions.names:
-        vectors = conditions.vectors(name, train[chosen]), conditions.vectors(name, test)
+    for name in experiment.conditions:
+        vectors = experiment.vectors(name, train[chosen]), experiment.vectors(name, test)
         sets[name] = [rows.astype(np.float64) @ projector for rows in vectors]
-    steps = conditions.names[1:]
+    steps = experiment.conditions[1:]
     runs = [("original", "original")]
     for step in steps:
         runs += [("original", step), (step, "original"), (step, step)]
@@ -156,7 +156,7 @@ def published(conditions, instrument, kind, reference, threshold=None, run=None)
 
 
 def synthetic(per_instrument, test_clips, values, dim, seed=0):
-    """Trajectories of eleven instruments: overlapping classes, a spectrum like an encoder's, bent and noisy paths."""
+    """Trajectories of eleven instruments: overlapping classes, an encoder-like spectrum, bent and noisy paths."""
     import numpy as np
 
     from earshift.analysis.data import Trajectories
@@ -189,7 +189,7 @@ def synthetic(per_instrument, test_clips, values, dim, seed=0):
 # ------------------------------------------------------------------------------------------------------- the comparison
 
 
-def compared(conditions, instruments, kinds, workers):
+def compared(trajectories, instruments, kinds, workers):
     """Both sides on the same data and cores.
 
     Returns
@@ -207,23 +207,20 @@ def compared(conditions, instruments, kinds, workers):
 
     from earshift.analysis import classify, desensitise, robustness
     from earshift.pipeline import config as params
-    from earshift.pipeline.progress import Progress
+    from earshift.pipeline.compute import mapper
 
-    t = conditions.trajectories
+    t = trajectories
     train = t.originals[t.indices("train")]
-    wanted = [robustness.Method(kind, kind, 0.4 if kind == "samplewise_cca_svd" else None) for kind in kinds]
+    options = robustness.Robustness(
+        methods=tuple(kinds), svd_threshold=0.4, positives=288, seed=0, bootstrap=1, confidence=0.95
+    )
+    experiment = robustness.Experiment(t, options)
+    wanted = [method for method in experiment.methods if method.kind in kinds]
     compute = params.Compute(workers=workers, scheduler=None, device="cpu", chunk=16, gpu_batch=1)
-    none = np.empty((0, len(t.indices("test"))), dtype=np.float32)
 
     def ours():
         start = time.perf_counter()
-        reference = desensitise.reference_variances(train)
-        total = len(instruments) * sum(len(conditions.trained(method)) for method in wanted)
-        with Progress("ours", total, unit="classifiers") as progress:
-            found = {
-                name: robustness.outcomes(conditions, name, wanted, reference, none, compute, progress)
-                for name in instruments
-            }
+        found = {name: robustness.outcomes(experiment, name, map=mapper(compute, threads=True)) for name in instruments}
         return time.perf_counter() - start, found
 
     def theirs():
@@ -235,7 +232,7 @@ def compared(conditions, instruments, kinds, workers):
             list(pool.map(abs, range(workers)))
             for name, method in itertools.product(instruments, wanted):
                 removed[name, method.name], runs = published(
-                    conditions, name, method.kind, reference, method.threshold,
+                    experiment, name, method.kind, reference, method.threshold,
                     run=lambda _, *arguments: pool.submit(roc_auc, *arguments),
                 )  # fmt: skip
                 found[name, method.name] = {run: future.result() for run, future in runs.items()}
@@ -244,7 +241,7 @@ def compared(conditions, instruments, kinds, workers):
     def again(reference, areas):
         """Runs of one instrument trained and tested on the same, once more with the dimensions in reverse."""
         reversed_ = replace(t, vectors=t.vectors[..., ::-1], originals=t.originals[:, ::-1])
-        backwards, differences = replace(conditions, trajectories=reversed_), []
+        backwards, differences = replace(experiment, trajectories=reversed_), []
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
             for method in wanted:
                 _, runs = published(
@@ -256,17 +253,17 @@ def compared(conditions, instruments, kinds, workers):
         return np.array(differences)
 
     rng = np.random.default_rng(0)
-    classify.fit(rng.normal(size=(12, 3)), np.arange(12) < 6)  # both sides begin warm
+    classify.fit(rng.normal(size=(12, 3)), np.arange(12) < 6)  # warm up before timing
     their_seconds, reference_areas, removed = theirs()
     our_seconds, found = ours()
     differences, cosines = [], []
     for (name, kind), runs in reference_areas.items():
         method = next(m for m in wanted if m.name == kind)
-        areas = dict(zip(conditions.tests(method), found[name][kind].scores[:, 0], strict=True))
+        areas = dict(zip(experiment.tests(method), found[name][kind].scores[:, 0], strict=True))
         differences += [abs(areas[run] - area) for run, area in runs.items()]
         own = t.indices("train", name)
-        material = desensitise.Material(t.originals[own], t.vectors[own], desensitise.reference_variances(train), 0.4)
-        mine = desensitise.removal(kind, material).directions
+        clips = desensitise.TrainingClips(t.originals[own], t.vectors[own], desensitise.reference_variances(train))
+        mine = desensitise.estimate_removal(clips, method).directions
         if len(mine) == len(removed[name, kind]) > 0:
             cosines.append(np.linalg.svd(mine @ removed[name, kind].T)[1].min())
     return {
@@ -276,7 +273,7 @@ def compared(conditions, instruments, kinds, workers):
         "reversed": again(_variances(train), reference_areas),
         "cosine": min(cosines, default=np.nan),
         "searches": len(differences),
-        "classifiers": len(instruments) * sum(len(conditions.trained(method)) for method in wanted),
+        "classifiers": len(instruments) * experiment.classifiers_of_each,
     }
 
 
@@ -288,7 +285,7 @@ def _variances(vectors):
 
 
 def _line(label, found, workers):
-    """Print what was found, and return it as a row."""
+    """Print a comparison, and return it as a row."""
     import numpy as np
 
     largest, median = (f"{statistic(found['roc_auc']):.1e}" for statistic in (np.max, np.median))
@@ -306,10 +303,11 @@ def _line(label, found, workers):
 
 
 def main(arguments=()):
-    """Print and return both sides' seconds, the ratio and how far results differ."""
+    """Print and return the seconds of both sides, their ratio and the difference of the results."""
     import argparse
 
-    from earshift.analysis import classify, data, robustness
+    from earshift.analysis import classify
+    from earshift.pipeline.trajectories import read_trajectories
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__.partition("\n")[0])
     parser.add_argument("encoder", nargs="?", help="whose embeddings on disk are used, with PERTURBATION")
@@ -319,15 +317,14 @@ def main(arguments=()):
     given = parser.parse_args(arguments)
     workers = os.cpu_count()
     if given.encoder:
-        trajectories = data.load(given.encoder, given.perturbation)
+        trajectories = read_trajectories(given.encoder, given.perturbation)
         names = classify.study_order(trajectories.instrument)[: given.instruments]
-        found = compared(robustness.conditions(trajectories, 0), names, given.methods, workers)
+        found = compared(trajectories, names, given.methods, workers)
         rows = [_line(f"{given.encoder} under {given.perturbation}, {len(names)} instruments", found, workers)]
     else:
         rows = []
         for label, (instruments, *size) in SIZES.items():
-            conditions = robustness.conditions(synthetic(*size), 0)
-            found = compared(conditions, INSTRUMENTS[:instruments], given.methods, workers)
+            found = compared(synthetic(*size), INSTRUMENTS[:instruments], given.methods, workers)
             rows.append(_line(label, found, workers))
     return [against(rows, f"Methods {', '.join(given.methods)}, against the published loop on {workers} processes")]
 

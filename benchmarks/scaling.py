@@ -1,16 +1,16 @@
-"""How stages grow with clips, values and encoders: ``python -m benchmarks.scaling``.
+"""Growth of stages with clips, values and encoders: ``python -m benchmarks.scaling``.
 
-Real stages, each in a process of its own as ``dvc repro`` runs them, on packed clips of 3 s and all cores. Before the
-sizes that count, every stage runs on the least there is; what that takes is its start-up: Python, imports, workers,
-models. Slopes are of the work above it, on logarithmic axes. Sizes are so large that work outweighs start-up even at
-the smallest.
+Real stages, each in its own process as ``dvc repro`` runs them, on packed clips of 3 s and all cores. Every stage first
+runs at a minimal size; the time of this run is its start-up: Python, imports, workers, models. Slopes are those of the
+time above start-up, on logarithmic axes. The sizes are large enough that work exceeds start-up even at the smallest.
 
-- perturb: pitch with its audio kept, by clips (severity, which is measured on 32 clips at most, on one) and by values.
-  Of the effects it is among those that take the longest for the bytes they write, so what is measured is the stage, not
-  how the system finds memory for what is written
+- perturb: pitch with its audio kept, by clips (with severity measured on one clip instead of up to 32) and by values.
+  Pitch takes long for the bytes that it writes, so the time is that of the stage, and not that in which the system
+  finds memory for the output
 - embed: musicnn by clips, yamnet by values, and by encoders: one run for each of several copies of mfcc
-- cca: by clips and by values, on vectors of 512 numbers that are drawn; and the memory of svd and trajectories on them
-- distances: of the originals by clips, which means by their square since all clips are compared to all, and by values
+- cca: by clips and by values, on random vectors of 512 numbers; and the memory of svd and trajectories on them
+- distances: of the originals by clips (with their square, because every clip is compared with every other) and by
+  values
 """
 
 import shutil
@@ -26,7 +26,7 @@ from earshift.pipeline import paths
 CLIPS = (384, 768, 1536, 3072)
 PITCHED = (96, 192, 384, 768)  # clips of perturb
 COMPARED = (64, 128, 256, 512)  # clips of distances, each with all
-VECTORS = (6144, 12288, 24576, 49152)  # clips of cca, which takes little for each
+VECTORS = (6144, 12288, 24576, 49152)  # clips of cca, each of which takes little time
 VALUES = (8, 16, 32, 64)
 COPIES = (1, 2, 4, 8)
 GRIDS = {
@@ -48,9 +48,9 @@ def main(arguments=()):
         analyses = _memory()
     _draw(found)
     note = (
-        "*Doubled*: seconds at a size over those at half of it, start-up included, then without it. Straight line: "
-        "seconds a + b size. Distances grow with the square of clips because every clip is compared to every other "
-        "(docs/scale.md). All else is linear, and its memory flat."
+        "*Doubled*: seconds at a size divided by those at half the size, with start-up and without it. Straight line: "
+        "seconds = a + b size. Distances grow with the square of clips because every clip is compared with every other "
+        "(docs/scale.md). All other stages are linear, with constant memory."
     )
     return [Table(COLUMNS, rows, "Cost of clips, values and encoders", note, PICTURE), analyses]
 
@@ -79,17 +79,17 @@ def _print(row):
           f"MiB {named['MiB']}", flush=True)  # fmt: skip
 
 
-# ----------------------------------------------------------------------------------------------------- what is measured
+# ----------------------------------------------------------------------------------------------------- the measurements
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stage, and what of it grows.
+    """A stage, and the sizes at which it is measured.
 
     sizes : tuple of int
     measure : callable, from a size to what the stage took
-    least : callable, what the stage took with next to nothing to do; None where nothing is to be taken away
-    smallest : float, the size that is as much work as that
+    least : callable, what the stage took at a minimal size; None where no start-up is subtracted
+    smallest : float, the size that corresponds to that run
     """
 
     sizes: tuple
@@ -98,14 +98,14 @@ class Part:
     smallest: float = 0.0
 
     def grown(self):
-        """A :class:`Growth`, and what every size took. The least runs twice, the quicker counts."""
+        """A :class:`Growth`, and what every size took. The minimal size runs twice; the quicker run counts."""
         start = min(self.least().seconds for _ in range(2)) if self.least else 0.0
         took = [self.measure(size) for size in self.sizes]
         return Growth(self.sizes, tuple(t.seconds for t in took), start, self.smallest), took
 
 
 def _prepared(clips, perturbation, values, encoders=("mfcc",), **more):
-    """A workspace as the stages before would leave it: corpus and params.yaml."""
+    """A workspace as the earlier stages would leave it: corpus and params.yaml."""
     for folder in (paths.PERTURBED, paths.EMBEDDINGS, paths.DISTANCES, paths.AUDIO / perturbation):
         shutil.rmtree(folder, ignore_errors=True)
     _workspace.configure({
@@ -132,7 +132,7 @@ def _embed(encoder, clips, values):
 
 
 def _encoders(count):
-    """Embed by `count` encoders that cost the same, one stage after another."""
+    """Embed with `count` encoders of equal cost, one stage after another."""
     copies = [f"copy{n}" for n in range(count)]
     _prepared(128, "gain", 4, copies)
     _workspace.perturbed("gain")
@@ -147,7 +147,7 @@ def _encoders(count):
 
 
 def _drawn(clips, values):
-    """Embeddings of mfcc under gain that are drawn."""
+    """Write random embeddings as those of mfcc under gain."""
     import numpy as np
 
     from earshift.storage.clips import read_clips
@@ -178,7 +178,7 @@ def _cca(clips, values):
 
 
 def _analysed(analysis):
-    return _workspace.run(f"{analysis}@mfcc-gain", f"earshift.analysis.{analysis}", "mfcc", "gain")
+    return _workspace.run(f"{analysis}@mfcc-gain", f"stages.{analysis}", "mfcc", "gain")
 
 
 def _memory():
@@ -200,13 +200,13 @@ def _memory():
 
 def _originals(clips):
     _prepared(clips, "gain", 2)
-    return _workspace.run("distances_original", "earshift.analysis.distances", "original")
+    return _workspace.run("distances_original", "stages.distances", "original")
 
 
 def _distances(clips, values):
     _prepared(clips, "gain", values)
     _workspace.perturbed("gain")
-    return _workspace.run("distances@gain", "earshift.analysis.distances", "gain")
+    return _workspace.run("distances@gain", "stages.distances", "gain")
 
 
 PARTS = {
@@ -254,7 +254,7 @@ def _draw(found):
         axes[0].set_ylabel("seconds of the stage")
         axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         low, high = axes[0].get_ylim()
-        axes[0].set_ylim(low, high * 4)  # room for what the lines are called
+        axes[0].set_ylim(low, high * 4)  # room for the legend
         with replacing(FOLDER / PICTURE) as temporary:
             made.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
 

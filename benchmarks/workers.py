@@ -1,11 +1,11 @@
 """The embed stage with one worker and with two: ``python -m benchmarks.workers``.
 
-The same 512 clips of 3 s at four values, real processes of the stage, one after another. *Whole* is the process from
-start to end, *busy* the time between its first and its last clip, the start of workers and the loading of models
-included, *steady* what is left of that after a run over 32 clips at two values is taken away: the rate of a long run.
-The embedding files are compared byte by byte. Two workers cannot be twice as fast where both cores share what bounds
-them, so the same work is measured without the stage as well: *alone* are two processes, each with its own half of the
-clips and nothing shared but the machine.
+The same 512 clips of 3 s at four values, in real processes of the stage, one after another. *Whole* is the process from
+start to end. *Busy* is the time between its first and its last clip, including the start of workers and the loading of
+models. *Steady* is the rate of a long run: the time of a run over 32 clips at two values is subtracted. The embedding
+files are compared byte by byte. Two workers cannot be twice as fast where both cores share the limiting resource, so
+the same work is also measured without the stage: *alone* are two processes, each with its own half of the clips, which
+share only the machine.
 """
 
 import contextlib
@@ -32,13 +32,14 @@ _ALONE = """
 import sys, time
 import numpy as np
 import stages
-from stages import params, paths, store
-from earshift.encoders import embed
 from earshift.encoders.inference import Batches
-settings, name, share, shares = params.load(), sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+from earshift.pipeline import config, paths
+from earshift.pipeline.audio_files import corpus_audio_path
+from earshift.storage.packed_audio import AudioReader
+settings, name, share, shares = config.load(), sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 encoder = settings.encoders[name]
 network = Batches(encoder.load(paths.weights(name), "cpu"), encoder, encoder.batch)
-with store.AudioReader(store.corpus_audio()) as reader:
+with AudioReader(corpus_audio_path()) as reader:
     clips = [reader[i] for i in range(share, 128, shares)]
 work = lambda: [network(np.stack([encoder.waveform(audio, rate)])) for audio, rate in clips]
 work()
@@ -76,7 +77,7 @@ COLUMNS = ("encoder", "whole, 1", "whole, 2", "ratio, whole", "busy, 1", "busy, 
 
 
 def _measured(name):
-    """A row of the table: rates are medians of a few rounds, in which numbers of workers alternate."""
+    """A row of the table. Rates are medians of a few rounds, in which the numbers of workers alternate."""
     few, many = (clips * len(grid) for clips, grid in (FEW, MANY))
     whole, busy, steady = ({count: [] for count in COUNTS} for _ in range(3))
     digests = set()
@@ -101,7 +102,7 @@ def _inside(folder):
 
 
 def _embedded(folder, name, workers):
-    """What embed took, and a digest of what it wrote."""
+    """What embed took, and a digest of its files."""
     with _inside(folder):
         _workspace.configure({"run.encoders": [name], "perturbations.gain.grid": SIZES[folder][1],
                               "compute.workers": workers})  # fmt: skip
@@ -113,14 +114,14 @@ def _embedded(folder, name, workers):
 
 
 def _alone(name):
-    """How much faster two separate processes are than one, at the same clips: what the machine has to give."""
+    """The speed-up of two separate processes over one on the same clips: the limit of the machine."""
     with _inside("many"):
         one, two = (_alone_in(name, shares) for shares in COUNTS)
     return one / two
 
 
 def _alone_in(name, shares):
-    """Seconds that as many processes take, each with its share of the clips."""
+    """Seconds that `shares` processes take, each with its share of the clips."""
     environment = {**os.environ, "PYTHONPATH": str(_workspace.REPOSITORY)}
     processes = [
         subprocess.Popen([sys.executable, "-c", _ALONE, name, str(share), str(shares)], text=True, env=environment,

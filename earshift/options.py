@@ -25,7 +25,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 
 from annotated_types import Interval
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError, core_schema
 
 from earshift.errors import UserError
 
@@ -41,6 +41,7 @@ __all__ = [
     "Seed",
     "Text",
     "check",
+    "check_all",
     "choose",
 ]
 
@@ -53,10 +54,12 @@ class Options:
 
 T = TypeVar("T")
 
+_UNKNOWN = "unexpected_keyword_argument"  # pydantic's name of that error
+
 
 def problem(template: str, **context: object) -> PydanticCustomError:
     """An error for a validator to raise: :func:`check` puts the option's key before its text."""
-    return PydanticCustomError("earshift", template, context)  # type: ignore[arg-type]
+    return PydanticCustomError("earshift", template, context)
 
 
 def value_text(value: float | str) -> str:
@@ -130,8 +133,6 @@ class Bounds:
         return tuple(float(v) for v in value)
 
     def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Any:
-        from pydantic_core import core_schema
-
         return core_schema.no_info_before_validator_function(self.numbers, handler(source))
 
 
@@ -158,8 +159,6 @@ class Known:
         return chosen
 
     def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Any:
-        from pydantic_core import core_schema
-
         return core_schema.no_info_plain_validator_function(self.chosen)
 
 
@@ -190,7 +189,7 @@ def check(cls: type[T], values: object, key: str) -> T:
 
     Parameters
     ----------
-    cls : a frozen dataclass, as a rule an :class:`Options`
+    cls : a frozen dataclass, as a rule an :class:`Options`; a class without options need not be a dataclass
     values : dict, or None for an empty section
     key : str, where it stands in params.yaml, such as ``encoders.musicnn``
 
@@ -199,32 +198,51 @@ def check(cls: type[T], values: object, key: str) -> T:
     UserError
         On an unknown or missing key, or a value that is not what its field says.
     """
-    values = {} if values is None else values
-    if not isinstance(values, Mapping):
-        raise UserError(f"{key} is {values!r}; it must be a section of keys and values")
-    if not dataclasses.is_dataclass(cls):
-        if values:
-            raise UserError(f"unknown key {key}.{next(iter(values))}; known keys there: none")
-        return cls()
+    found: T = check_all({key: cls}, {key: values})[key]
+    return found
+
+
+def check_all(classes: Mapping[str, type], contents: Mapping[str, object]) -> dict[str, Any]:
+    """Instances of several options dataclasses by key, as :func:`check` makes each.
+
+    One validator is built for all, which takes less than half of the time of many.
+    """
+    texts = []
+    for key in classes:
+        content = {} if contents.get(key) is None else contents[key]
+        if not isinstance(content, Mapping):
+            raise UserError(f"{key} is {content!r}; it must be a section of keys and values")
+        try:
+            # by way of JSON, whose strict mode takes lists for tuples and sections for dataclasses, and nothing else
+            texts.append(json.dumps(dict(content), default=lambda value: [repr(value)]))
+        except TypeError as error:
+            raise UserError(f"{key} holds a key that is no text; write its keys as words") from error
+    wanted = [cls if dataclasses.is_dataclass(cls) else _NoOptions for cls in classes.values()]
     try:
-        # by way of JSON, whose strict mode takes lists for tuples and sections for dataclasses, and nothing else
-        return TypeAdapter(cls).validate_json(json.dumps(dict(values), default=lambda value: [repr(value)]))
-    except TypeError as error:
-        raise UserError(f"{key} holds a key that is no text; write its keys as words") from error
+        form: Any = types.GenericAlias(tuple, tuple(wanted))
+        found = TypeAdapter[Any](form).validate_json(f"[{','.join(texts)}]")
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        found.sort(key=lambda each: each["type"] != "unexpected_keyword_argument")  # it may explain a missing one
-        raise UserError(_message(cls, found[0], key)) from error
+        # the first section with an error; in it, an unknown key may explain a missing one
+        first = min(error.errors(include_url=False), key=lambda e: (e["loc"][0], e["type"] != _UNKNOWN))
+        place = int(first["loc"][0])
+        raise UserError(_message(wanted[place], list(classes)[place], first)) from error
+    made = zip(classes.items(), found, strict=True)
+    return {key: cls() if isinstance(options, _NoOptions) else options for (key, cls), options in made}
 
 
-def _message(cls: type, error: Mapping[str, Any], key: str) -> str:
+@dataclass(frozen=True)
+class _NoOptions(Options):
+    pass
+
+
+def _message(cls: type, key: str, error: ErrorDetails) -> str:
     """What is wrong with one option: its key, its value and what it may be."""
     options, place, wanted = _fields(cls), key, None
-    for part in error["loc"]:
+    for part in error["loc"][1:]:
         if part in options:
             place, wanted = f"{place}.{part}", options[part]
             options = _fields(_dataclass_of(wanted))
-        elif error["type"] == "unexpected_keyword_argument":
+        elif error["type"] == _UNKNOWN:
             known = ", ".join(options) or "none"
             return f"unknown key {place}.{part}; known keys there: {known}{hint(part, options)}"
     value = error["input"]
@@ -266,21 +284,15 @@ def _described(wanted: object) -> str:
     return f"{' or '.join(words[:-1])}{separator}{words[-1]}" if len(words) > 1 else words[0]
 
 
-def _described_type(part: object) -> str:
-    base, extras = (part, ())
-    if get_origin(part) is Annotated:
-        base, *extras = get_args(part)  # type: ignore[assignment]
-    bounds = next((extra for extra in extras if isinstance(extra, Interval)), None)
-    limits = (
-        ""
-        if bounds is None
-        else f" from {bounds.ge:{'' if base is int else 'g'}} to {bounds.le:{'' if base is int else 'g'}}"
-    )
+def _described_type(part: Any) -> str:
+    base, extras = (get_args(part)[0], get_args(part)[1:]) if get_origin(part) is Annotated else (part, ())
     if get_origin(base) is Literal:
         choices = get_args(base)
         return f"{'one of ' if len(choices) > 1 else ''}{', '.join(map(str, choices))}"
+    number = "" if base is int else "g"
+    limits = "".join(f" from {b.ge:{number}} to {b.le:{number}}" for b in extras if isinstance(b, Interval))
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return f"{names.get(base, 'of another kind')}{limits}"  # type: ignore[call-overload]
+    return f"{names.get(base, 'of another kind')}{limits}"
 
 
 def _hint_of(value: object, wanted: object) -> str:

@@ -47,7 +47,7 @@ class Clone:
             self.environment.pop(unwanted, None)
 
     def __call__(self, *command, check=True):
-        run = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=500)
+        run = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1500)
         assert not check or run.returncode == 0, f"{command}\n{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
         return run.stdout + run.stderr
 
@@ -126,16 +126,17 @@ def cloned(clone, root):
 
 
 def _keep_compiled(old, new):
-    """Copy what Python and Numba compiled of stages/. Python goes by times, Numba by content."""
-    for source in old.glob("stages/**/*.py"):
-        copy = new / source.relative_to(old)
-        if copy.is_file() and copy.read_bytes() == source.read_bytes():
-            shutil.copystat(source, copy)
-    for source in old.glob("stages/**/__pycache__/*"):
-        if source.suffix in (".pyc", ".nbi", ".nbc"):  # and not what another process is writing
+    """Copy what Python and Numba compiled. Python goes by times, Numba by content."""
+    for room in ("earshift", "stages"):
+        for source in old.glob(f"{room}/**/*.py"):
             copy = new / source.relative_to(old)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, copy)
+            if copy.is_file() and copy.read_bytes() == source.read_bytes():
+                shutil.copystat(source, copy)
+        for source in old.glob(f"{room}/**/__pycache__/*"):
+            if source.suffix in (".pyc", ".nbi", ".nbc"):  # and not what another process is writing
+                copy = new / source.relative_to(old)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, copy)
 
 
 def small_run(tmp_path_factory):

@@ -15,8 +15,8 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).parents[1]
-LONGEST = ("test_pipeline.py", "test_own.py", "test_experiments.py", "test_team.py", "test_paper.py", "test_queue.py",
-           "test_cluster.py", "test_track.py")  # fmt: skip
+LONGEST = ("test_pipeline.py", "test_own.py", "test_experiments.py", "test_team.py", "test_make_paper.py",
+           "test_queue.py", "test_cluster.py", "test_track.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
@@ -43,10 +43,10 @@ def edited(workspace):
     """Change params.yaml in the workspace: ``edited({"cca.seed": 3})`` gives the checked parameters."""
     from ruamel.yaml import YAML
 
-    from earshift.pipeline import config as params
+    from earshift.pipeline import config
 
     def edit(changes):
-        document = params.read()
+        document = config.read()
         for key, value in changes.items():
             *path, last = key.split(".")
             section = document
@@ -55,7 +55,7 @@ def edited(workspace):
             section[last] = value
         with open("params.yaml", "w", encoding="utf-8") as file:
             YAML(typ="safe").dump(document, file)
-        return params.load()
+        return config.load()
 
     return edit
 

@@ -19,7 +19,8 @@ def write_repository(root, encoders, perturbations):
     """
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy(REPOSITORY / name, root)
-    shutil.copytree(REPOSITORY / "stages", root / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("stages", "earshift"):
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / ".dvc").mkdir()
     shutil.copy(REPOSITORY / ".dvc" / "config", root / ".dvc")
     set_params(root, {

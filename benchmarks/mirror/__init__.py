@@ -1,7 +1,7 @@
-"""A mirror of stand-ins: files of the official names and layouts, with random weights and sound of our own.
+"""A mirror of stand-ins: files of the official names and layouts, with random weights and synthetic audio.
 
-``python -m benchmarks.mirror FOLDER`` writes one. With EARSHIFT_MIRROR=FOLDER and EARSHIFT_UNPINNED=1 the whole path of
-the first study can be rehearsed, and its time measured, without the official files (docs/reproducing-paper-1.md).
+``python -m benchmarks.mirror FOLDER`` writes one. With EARSHIFT_MIRROR=FOLDER and EARSHIFT_UNPINNED=1 you can rehearse
+all steps of deng2025, and measure their time, without the official files (docs/reproducing-deng2025.md).
 """
 
 

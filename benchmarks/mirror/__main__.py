@@ -1,4 +1,4 @@
-"""Writes the mirror: ``python -m benchmarks.mirror FOLDER [--pieces N]``."""
+"""Write the mirror: ``python -m benchmarks.mirror FOLDER [--pieces N]``."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,7 @@ from benchmarks import mirror
 from benchmarks.mirror import irmas
 from earshift.corpora.irmas import ARCHIVE
 from earshift.pipeline import config as params
+from earshift.pipeline.weights import weights_source
 
 ENCODERS = ("openl3", "panns", "clap")
 
@@ -23,7 +24,7 @@ def write(folder, *, pieces, seed=0):
     folder.mkdir(parents=True, exist_ok=True)
     encoders = params.load().encoders
     for name in ENCODERS:
-        mirror.write_weights_file(encoders[name], folder / encoders[name].published.file, seed)
+        mirror.write_weights_file(encoders[name], folder / weights_source(name, encoders[name]).remote.file, seed)
     irmas.write_zip(folder / ARCHIVE.file, pieces=pieces, seed=seed)
 
 
@@ -33,7 +34,7 @@ def main():
     parser.add_argument("--pieces", type=int, default=8, help="clips per instrument (8)")
     arguments = parser.parse_args()
     write(arguments.folder, pieces=arguments.pieces)
-    print(f"EARSHIFT_MIRROR={arguments.folder.absolute()} EARSHIFT_UNPINNED=1 make paper PRESET=rehearsal")
+    print(f"EARSHIFT_MIRROR={arguments.folder.absolute()} EARSHIFT_UNPINNED=1 make paper PRESET=deng2025-rehearsal")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Checkpoints laid out like the published ones of PANNs and MS-CLAP, with random weights, by the packages' own classes.
 
-What random numbers would not give is made here: batch normalisation that fits what passes through it, give or take, so
-that every layer passes on differences between clips, and the spectrogram's tables as torchlibrosa computes them.
+Two parts are not random: batch normalisation has roughly the statistics of its inputs, so that every layer passes on
+differences between clips, and the tables of the spectrogram are those that torchlibrosa computes.
 
-- :func:`write_panns`, :func:`write_clap`: such a file
-- :func:`cnn14`, :func:`audio_encoder`: the network in it, to be run as the package runs it
+- :func:`write_panns`, :func:`write_clap`: write a checkpoint
+- :func:`cnn14`, :func:`audio_encoder`: its network, as the package runs it
 """
 
 import warnings
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from earshift.encoders import clap, panns
-from earshift.encoders.weights.package_modules import borrowed
+from earshift.encoders.weights.package_modules import load_module
 
 
 def write_panns(path, seed=0, *, zipped=False):
@@ -44,7 +44,7 @@ def cnn14(seed=0):
     modules = {**_torchlibrosa(), "matplotlib.pyplot": None}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = borrowed("panns_inference.models", "panns-inference==0.1.1", modules).Cnn14(**panns._CONFIG)
+        network = load_module("panns_inference.models", "panns-inference==0.1.1", modules).Cnn14(**panns._CONFIG)
         _fit(network, network, panns._SAMPLE_RATE)
         nn.init.normal_(network.fc1.bias, std=0.2)
     return network.eval()
@@ -56,7 +56,7 @@ def audio_encoder(seed=0):
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
-        network = borrowed("msclap.models.clap", "msclap==1.3.4", modules).AudioEncoder(**clap._CONFIG)
+        network = load_module("msclap.models.clap", "msclap==1.3.4", modules).AudioEncoder(**clap._CONFIG)
         for module in network.modules():
             if isinstance(module, nn.LayerNorm):
                 nn.init.uniform_(module.weight, 0.7, 1.3)
@@ -90,7 +90,7 @@ class _Bands(nn.Module):
 
 
 def _fit(passed, network, sample_rate):
-    """Batch normalisations of `network` with the statistics that noise leaves in them, and then some."""
+    """Give the batch normalisations of `network` the statistics of noise, with some variation."""
     layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
         for layer in layers:

@@ -1,4 +1,4 @@
-"""Audio in the layout of FSD50K: its folders, tables and format; labels of its vocabulary, sound of our own.
+"""Audio in the layout of FSD50K: its folders, tables and format; labels of its vocabulary, synthetic audio.
 
 A clip is a tone or a band of noise per label, mixed: mono, 44.1 kHz, 16 bit, 0.3 s and longer.
 """
@@ -14,7 +14,7 @@ from benchmarks.mirror.irmas import wav
 GROUND_TRUTH, DEV, EVAL = "FSD50K.ground_truth", "FSD50K.dev_audio", "FSD50K.eval_audio"
 RATE = 44_100
 SECONDS = (0.3, 1.0, 0.62, 1.5, 2.2)  # of clips, in turn
-# Leaves with what lies above them, and where their sound lies
+# Leaves of the ontology with their ancestors; their order sets their tones
 LABELS = {
     "Electric_guitar": ("Guitar", "Plucked_string_instrument", "Musical_instrument", "Music"),
     "Hi-hat": ("Cymbal", "Percussion", "Musical_instrument", "Music"),
@@ -27,7 +27,7 @@ _DATE = (0, 33)  # of archive entries: 1980-01-01
 
 
 def tables(clips, evaluation):
-    """{file name: {column: cell}} of dev.csv and eval.csv: of the first every fourth clip is for validation."""
+    """{file name: {column: cell}} of dev.csv and eval.csv; every fourth clip of dev.csv is for validation."""
     leaves = list(LABELS)
     rows = {"dev.csv": {}, "eval.csv": {}}
     for number in range(clips + evaluation):
@@ -82,7 +82,7 @@ def write(folder, **options):
 
 
 def write_archives(folder, *, part=400_000, **options):
-    """Write the set as its archives: one of tables, and audio in the official number of parts or fewer, each `part`."""
+    """Write the set as archives: one of tables, and audio in at most the official number of parts of size `part`."""
     content = files(**options)
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, most in ((GROUND_TRUTH, 1), (DEV, 6), (EVAL, 2)):
@@ -92,13 +92,13 @@ def write_archives(folder, *, part=400_000, **options):
 
 
 def write_parts(path, content, *, part, most):
-    """Write a zip archive in `most` parts, as ``zip -s`` does: a header is never divided, data are.
+    """Write a zip archive in `most` parts, as ``zip -s`` does: data are divided, a header never is.
 
     Parameters
     ----------
     path : pathlib.Path, NAME.zip; the others become NAME.z01, NAME.z02, ...
     content : dict of str to bytes
-    part : int, bytes of a part; what is left goes into the last one
+    part : int, bytes of a part; the rest goes into the last part
     most : int, parts
     """
     pieces, directory = [bytearray(b"PK\7\x08" if most > 1 else b"")], b""

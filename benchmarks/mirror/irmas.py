@@ -1,6 +1,6 @@
-"""Audio in the layout of the IRMAS training set: its folders, the forms of its names, its format; sound of our own.
+"""Audio in the layout of the IRMAS training set: its folders, the forms of its names, its format; synthetic audio.
 
-A clip is a few harmonics, by instrument, in noise: 3 s but for a sample (as in the set), stereo, 44.1 kHz, 16 bit.
+A clip is a few harmonics, by instrument, in noise: 3 s less one sample (as in the set), stereo, 44.1 kHz, 16 bit.
 """
 
 import io
@@ -13,11 +13,11 @@ import numpy as np
 FOLDER = "IRMAS-TrainingData"
 CODES = ("cel", "cla", "flu", "gac", "gel", "org", "pia", "sax", "tru", "vio", "voi")
 GENRES = ("cla", "pop_roc", "jaz_blu", "cou_fol")
-LATIN = ("gac", "voi")  # who has a clip of lat_sou besides
+LATIN = ("gac", "voi")  # instruments that also have a clip of lat_sou
 FRAMES, RATE = 132_299, 44_100
 
 _TOGETHER = (2, 1, 3)  # excerpts of one recording, in turn
-_FORMS = (  # of names, in turn; all occur in the set
+_FORMS = (  # of names, in turn; all forms occur in the set
     "[{code}][{genre}]{number:04d}__{piece}",
     "{order:03d}__[{code}][nod][{genre}]{number:04d}__{piece}",
     "{order:03d}__[{code}][dru][{genre}]{number:04d}__{piece}",
@@ -26,7 +26,7 @@ _FORMS = (  # of names, in turn; all occur in the set
 
 
 def names(pieces):
-    """Paths of all files below the folder of the set: of every instrument `pieces` clips, and two of latin soul.
+    """Paths of all files below the folder of the set: `pieces` clips of every instrument, and two of latin soul.
 
     pieces : int, or dict of code to int
     """
@@ -64,7 +64,7 @@ def write(folder, *, pieces=3, seed=0):
 
 
 def write_zip(path, *, pieces=3, seed=0):
-    """Write the same as an archive and return its path."""
+    """Write the set as an archive and return its path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -75,7 +75,7 @@ def write_zip(path, *, pieces=3, seed=0):
 
 
 def _dated(name):
-    """An entry with a fixed date, so that equal content gives equal bytes."""
+    """An archive entry with a fixed date, so that equal content gives equal bytes."""
     entry = zipfile.ZipInfo(name)
     entry.compress_type = zipfile.ZIP_DEFLATED
     return entry

@@ -1,7 +1,7 @@
 """A weight file in the layout of OpenL3's, filled from a seed: for tests, rehearsals and benchmarks.
 
-The published files cannot be had everywhere. This one has the layers, shapes and layout that Keras 2.15 writes for the
-audio network of openl3 0.4.2, which loads it; the reference values in fixtures/ belong to the seed SEED.
+The published files are not available everywhere. This file has the layers, shapes and layout that Keras 2.15 writes
+for the audio network of openl3 0.4.2, which loads it; the reference values in fixtures/ belong to the seed SEED.
 """
 
 import gzip
@@ -14,7 +14,7 @@ from earshift.storage.files import replacing
 
 SEED = 20261121
 _CHANNELS = (1, 64, 64, 128, 128, 256, 256, 512, 512)
-_POOLED = (1, 3, 5)  # convolutions that a pool follows
+_POOLED = (1, 3, 5)  # convolutions that precede a pooling layer
 _SPECTROGRAM = {"linear": "stft_magnitude", "mel128": "melspectrogram", "mel256": "melspectrogram"}
 
 
@@ -50,7 +50,7 @@ def layers(seed, *, representation="mel128"):
 
 
 def write(path, seed, *, representation="mel128"):
-    """Write such a file, compressed where its name ends in .gz; equal seeds give equal arrays.
+    """Write a weight file, compressed if its name ends in .gz; equal seeds give equal arrays.
 
     Parameters
     ----------

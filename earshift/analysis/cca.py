@@ -1,4 +1,4 @@
-"""How well one direction tells the strength of a perturbation: ``python -m stages.cca ENCODER PERTURBATION``.
+"""How well one direction orders the strengths of a perturbation.
 
 Conventions
 -----------
@@ -15,9 +15,9 @@ Each comes four ways.
 - *published*: in-sample, on the points the direction was fitted to. For a clip with no more values than dimensions, and
   for an instrument with no more points, the fit interpolates and this is 1 whatever the encoder does.
 - *held-out*: global and pooled directions are scored on the test clips, which come from other recordings. They are
-  fitted with a ridge penalty, ``cca.ridge`` times the square of the largest singular value: the published fit has none,
-  and with about as many points as dimensions it says more about the size of the corpus than about the encoder (what it
-  scores is *heldout_unregularised*). Within a clip the direction is fitted, without penalty, to every other value
+  fitted with a ridge penalty, ``cca.ridge`` times the square of the largest singular value. The published fit has none;
+  with about as many points as dimensions it depends more on the size of the corpus than on the encoder (its held-out
+  score is *heldout_unregularised*). Within a clip the direction is fitted, without penalty, to every other value
   (ranks 0, 2, 4, ...) and scored on the rest, and the other way round. Scores are
   :func:`earshift.analysis.statistics.signed_square`, so that noise gives 0 on average and not something above.
 - *null*: the same on strengths shuffled within clips, training and test alike: mean and 95th percentile. For the halves
@@ -28,32 +28,105 @@ Each comes four ways.
 A clip whose vectors do not move with strength has no sample-wise direction; it is counted and left out of the mean.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
-from earshift.analysis import data, directions
+from earshift.analysis import directions
+from earshift.analysis.data import Heading, Number, Trajectories
+from earshift.analysis.samplewise import SHORTEST, clipwise_scores, zero_without_direction
+from earshift.analysis.stacked import Fit, draw_correlations, score_stacked
 from earshift.analysis.statistics import (
-    NEGLIGIBLE,
+    Floats,
     group_bootstrap,
     present_mean,
-    resampled_spearman,
     signed_square,
-    spearman,
     with_interval,
 )
 from earshift.analysis.strengths import Strengths
-from earshift.pipeline import config as params
-from earshift.pipeline import paths
-from earshift.pipeline.command import command
-from earshift.storage.files import write_json, write_table
-from earshift.storage.scratch import Spilled
+from earshift.analysis.words import count_and_name
+from earshift.options import Confidence, Count, Interval, Options, Seed
+from earshift.protocols import StrPath
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FITS = 257  # strengths, true or shuffled, fitted at a time, so that memory does not grow with their number
-_ELEMENTS = 2**21  # numbers of all points held at a time, so that it does not grow with the clips
-_SHORTEST = 4  # values that the halves of a clip need: two to fit, two to score
+_EVERY = ""  # stands for the clips of all instruments, where names of instruments stand
 _NOISIEST = 1.5  # points within this factor of dimensions are where an unregularised fit is at its noisiest
-_NAMED = 5  # clips or instruments that a note names
+
+
+@dataclass(frozen=True)
+class Cca(Options):
+    """``ridge``: penalty of held-out directions, relative to the square of the largest singular value.
+
+    ``permutations``: shuffles behind the null. ``bootstrap``: resamples behind the interval.
+    """
+
+    ridge: Annotated[float, Interval(ge=0, le=10)]
+    seed: Seed
+    permutations: Annotated[int, Interval(ge=1, le=100_000)]
+    bootstrap: Count
+    confidence: Confidence
+
+
+class R2(TypedDict):
+    """The four ways of one number, see the module's conventions; None where one does not exist."""
+
+    published: Number
+    published_low: Number
+    published_high: Number
+    published_null_mean: Number
+    published_null_p95: Number
+    heldout: Number
+    heldout_low: Number
+    heldout_high: Number
+    null_mean: Number
+    null_p95: Number
+
+
+class DirectionR2(R2):
+    """R2 of one direction for many clips. ``heldout_unregularised``: of the published direction itself."""
+
+    heldout_unregularised: Number
+
+
+class CcaClips(TypedDict):
+    """Numbers of clips. ``no_direction``: training clips that do not move with strength."""
+
+    train: int
+    test: int
+    invalid: int
+    no_direction: int
+
+
+_Global = TypedDict("_Global", {"global": DirectionR2})  # a keyword of Python
+
+
+class InstrumentCca(_Global):
+    """One instrument. ``rows``: training clips x values, the points that its direction is fitted to."""
+
+    samplewise: R2
+    train_clips: int
+    test_clips: int
+    rows: int
+
+
+class _Counted(Heading):
+    clips: CcaClips
+
+
+class CcaResult(_Counted, _Global):
+    """Content of metrics/cca/ENCODER/PERTURBATION.json."""
+
+    pooled: DirectionR2
+    samplewise: R2
+    instruments: dict[str, InstrumentCca]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -62,56 +135,52 @@ class _Scores:
 
     published, heldout : float [shape=(1 + shuffles,)], the true strengths first
     published_draws, heldout_draws : float [shape=(resamples,)], or None with fewer than two groups
-    unregularised : float, held-out R2 of the published direction itself, or None where that is the same
+    unregularised : float, held-out R2 of the published direction itself; NaN where that is the same
     """
 
-    published: np.ndarray
-    heldout: np.ndarray
-    published_draws: np.ndarray | None
-    heldout_draws: np.ndarray | None
-    unregularised: float | None = None
+    published: Floats
+    heldout: Floats
+    published_draws: Floats | None
+    heldout_draws: Floats | None
+    unregularised: float = float("nan")
 
-    def summary(self, confidence):
-        """The numbers as they stand in the metrics."""
+    def r2(self, confidence: float) -> R2:
+        """The numbers as the metrics hold them."""
+        published = with_interval("r2", self.published[0], self.published_draws, confidence, (0, 1))
+        heldout = with_interval("r2", self.heldout[0], self.heldout_draws, confidence, (-1, 1))
         return {
-            **with_interval("published", self.published[0], self.published_draws, confidence, (0, 1)),
-            **{f"published_{name}": number for name, number in _null(self.published).items()},
-            **with_interval("heldout", self.heldout[0], self.heldout_draws, confidence, (-1, 1)),
-            **_null(self.heldout),
-            **({} if self.unregularised is None else {"heldout_unregularised": self.unregularised}),
+            "published": published["r2"],
+            "published_low": published["r2_low"],
+            "published_high": published["r2_high"],
+            "published_null_mean": float(self.published[1:].mean()),
+            "published_null_p95": float(np.quantile(self.published[1:], 0.95)),
+            "heldout": heldout["r2"],
+            "heldout_low": heldout["r2_low"],
+            "heldout_high": heldout["r2_high"],
+            "null_mean": float(self.heldout[1:].mean()),
+            "null_p95": float(np.quantile(self.heldout[1:], 0.95)),
         }
 
-
-@dataclass(frozen=True)
-class _Fit:
-    """One direction over many clips.
-
-    train, test : int, positions of its clips
-    mean, weights : float64 [shape=(dim,)], see :mod:`earshift.analysis.directions`
-    seen : float64 [shape=(clips, values)], projections of the training clips on these weights
-    unseen : float64 [shape=(clips, values)], projections of the test clips on the ridged ones
-    """
-
-    train: np.ndarray
-    test: np.ndarray
-    mean: np.ndarray
-    weights: np.ndarray
-    seen: np.ndarray
-    unseen: np.ndarray
+    def direction_r2(self, confidence: float) -> DirectionR2:
+        """The same of a direction for many clips."""
+        return {**self.r2(confidence), "heldout_unregularised": self.unregularised}
 
 
-def analyse(trajectories, options):
+def analyse(
+    trajectories: Trajectories, options: Cca, *, scratch: StrPath | None = None
+) -> tuple[CcaResult, "pd.DataFrame", "pd.DataFrame"]:
     """All numbers and plot data of one encoder under one perturbation.
 
     Parameters
     ----------
-    trajectories : earshift.analysis.data.Trajectories
-    options : earshift.pipeline.config.Cca
+    trajectories : Trajectories
+    options : Cca
+    scratch : folder for what is too large for memory; None: the system's folder for temporary files
 
     Returns
     -------
-    dict
-        Content of metrics/cca/ENCODER/PERTURBATION.json.
+    CcaResult
+        ``["global"]["heldout"]`` is the held-out R2.
     pandas.DataFrame
         Projections on the global direction of each instrument (instrument, clip, split, value, strength, projection),
         relative to the mean of the points that it was fitted to.
@@ -120,18 +189,18 @@ def analyse(trajectories, options):
     """
     t, confidence = trajectories, options.confidence
     train = t.indices("train")
-    fits, single, pooled = _stacked(t, options)
-    members = {None: np.ones(len(train), dtype=bool), **{name: t.members(name)[train] for name in fits}}
-    published, heldout, nulls = _clipwise(t, train, members, options)
+    fits, single, pooled = _stacked(t, options, scratch)
+    members = {_EVERY: np.ones(len(train), dtype=bool), **{name: t.members(name)[train] for name in fits}}
+    published, heldout, nulls = clipwise_scores(t, train, members, permutations=options.permutations, seed=options.seed)
     samplewise = {
         name: _over_clips(published[chosen], heldout[chosen], nulls[name], t.group[train[chosen]], options)
         for name, chosen in members.items()
     }
 
-    instruments = {
+    instruments: dict[str, InstrumentCca] = {
         name: {
-            "global": _own_intervals(single[name], t, fit).summary(confidence),
-            "samplewise": samplewise[name].summary(confidence),
+            "global": _own_intervals(single[name], t, fit).direction_r2(confidence),
+            "samplewise": samplewise[name].r2(confidence),
             "train_clips": len(fit.train),
             "test_clips": len(fit.test),
             "rows": len(fit.train) * len(t.values),
@@ -139,7 +208,7 @@ def analyse(trajectories, options):
         for name, fit in fits.items()
     }
     unmoved = t.clip[train[np.isnan(published)]].tolist()
-    result = {
+    result: CcaResult = {
         **t.heading,
         "clips": {
             "train": len(train),
@@ -147,9 +216,9 @@ def analyse(trajectories, options):
             "invalid": t.invalid,
             "no_direction": len(unmoved),
         },
-        "global": _mean(list(single.values())).summary(confidence),
-        "pooled": pooled.summary(confidence),
-        "samplewise": samplewise[None].summary(confidence),
+        "global": _mean(list(single.values())).direction_r2(confidence),
+        "pooled": pooled.direction_r2(confidence),
+        "samplewise": samplewise[_EVERY].r2(confidence),
         "instruments": instruments,
         "notes": _notes(t, fits, unmoved),
     }
@@ -159,82 +228,55 @@ def analyse(trajectories, options):
 # ------------------------------------------------------------------------------------------------- global and pooled
 
 
-def _stacked(t, options):
-    """The :class:`_Fit` of each instrument, its :class:`_Scores`, and those of the pooled direction."""
+def _stacked(
+    t: Trajectories, options: Cca, scratch: StrPath | None
+) -> tuple[dict[str, Fit], dict[str, _Scores], _Scores]:
+    """The :class:`Fit` of each instrument, its :class:`_Scores`, and those of the pooled direction."""
     clips = {name: (t.indices("train", name), t.indices("test", name)) for name in t.instruments}
-    clips[None] = (t.indices("train"), t.indices("test"))
-    fits, plain, published, heldout = {}, {}, {name: [] for name in clips}, {name: [] for name in clips}
+    clips[_EVERY] = (t.indices("train"), t.indices("test"))
+    fits: dict[str, Fit] = {}
+    plain: dict[str, float] = {}
+    published: dict[str, list[Floats]] = {name: [] for name in clips}
+    heldout: dict[str, list[Floats]] = {name: [] for name in clips}
     rng = np.random.default_rng((options.seed, 0))
-    with Strengths(rng, len(t.clip), len(t.values), options.permutations) as strengths:
+    with Strengths(rng, len(t.clip), len(t.values), options.permutations, scratch) as strengths:
         for batch in strengths.batches(_FITS):
             for name, (own, tested) in clips.items():
                 mean, (weights, ridged) = directions.stacked_weights(
                     t.vectors, own, strengths.of(batch, own), ridges=(0.0, options.ridge)
                 )
-                rho, seen = _scored(t, own, mean, weights, strengths.of(batch, own))
+                rho, seen = score_stacked(t, own, mean, weights, strengths.of(batch, own), scratch)
                 published[name].append(rho**2)
-                rho, unseen = _scored(t, tested, mean, ridged, strengths.of(batch, tested))
+                rho, unseen = score_stacked(t, tested, mean, ridged, strengths.of(batch, tested), scratch)
                 heldout[name].append(signed_square(rho))
                 if name not in fits:
-                    rho, _ = _scored(t, tested, mean, weights[:, :1], strengths.of(slice(0, 1), tested))
-                    plain[name] = float(signed_square(rho[0]))
-                    fits[name] = _Fit(own, tested, mean, weights[:, 0], seen, unseen)
+                    truth = strengths.of(slice(0, 1), tested)
+                    rho, _ = score_stacked(t, tested, mean, weights[:, :1], truth, scratch)
+                    plain[name] = float(signed_square(rho)[0])
+                    fits[name] = Fit(own, tested, mean, weights[:, 0], seen, unseen)
     rng = np.random.default_rng((options.seed, 1))
-    published_draws = _draws(rng, t, clips[None][0], [(f.train, f.seen) for f in fits.values()], options.bootstrap)
-    heldout_draws = _draws(rng, t, clips[None][1], [(f.test, f.unseen) for f in fits.values()], options.bootstrap)
+    published_draws = draw_correlations(
+        rng, t, clips[_EVERY][0], [(f.train, f.seen) for f in fits.values()], options.bootstrap
+    )
+    heldout_draws = draw_correlations(
+        rng, t, clips[_EVERY][1], [(f.test, f.unseen) for f in fits.values()], options.bootstrap
+    )
     scores = {
         name: _Scores(
-            published=_nulled(np.concatenate(published[name])),
-            heldout=_nulled(np.concatenate(heldout[name])),
+            published=zero_without_direction(np.concatenate(published[name])),
+            heldout=zero_without_direction(np.concatenate(heldout[name])),
             published_draws=None if published_draws is None else published_draws[:, i] ** 2,
             heldout_draws=None if heldout_draws is None else signed_square(heldout_draws[:, i]),
             unregularised=plain[name],
         )
         for i, name in enumerate(clips)
     }
-    pooled = scores.pop(None)
-    fits.pop(None)
+    pooled = scores.pop(_EVERY)
+    fits.pop(_EVERY)
     return fits, scores, pooled
 
 
-def _scored(t, clips, mean, weights, strengths):
-    """Spearman's correlations [shape=(fits,)] of strengths and projections over the points of `clips`, NaN without any.
-
-    And the projections of the first fit [shape=(clips, values)].
-    """
-    fits, count, values = strengths.shape
-    if count == 0:
-        return np.full(fits, np.nan), np.empty((0, values))
-    rho, points = np.empty(fits), count * values
-    with Spilled(fits, points, np.float64) as projected:
-        for part in directions.blocks(count, values * max(t.dim, fits)):
-            block = directions.projections(t.vectors, clips[part], mean, weights)
-            projected.write(0, part.start * values, block.reshape(fits, -1))
-        step = max(1, _ELEMENTS // points)
-        for start in range(0, fits, step):
-            rows = slice(start, min(start + step, fits))
-            truth = strengths[rows, :].reshape(-1, points)
-            rho[rows] = spearman(projected.read(rows, slice(0, points)), truth)
-        return rho, projected.read(slice(0, 1), slice(0, points)).reshape(count, values).copy()
-
-
-def _draws(rng, t, clips, scored, resamples):
-    """Correlations on resampled groups of `clips`, one column for each of (positions, projections) in `scored`."""
-    ranks = np.arange(len(t.values))
-    columns = []
-    for positions, projections in scored:
-        known = len(positions) and np.isfinite(projections).all()
-        columns.append((np.searchsorted(clips, positions), resampled_spearman(projections, ranks) if known else None))
-
-    def correlations(counts):
-        return np.stack(
-            [np.full(len(counts), np.nan) if rho is None else rho(counts[:, places]) for places, rho in columns], axis=1
-        )
-
-    return group_bootstrap(rng, t.group[clips], resamples, correlations)
-
-
-def _own_intervals(scores, t, fit):
+def _own_intervals(scores: _Scores, t: Trajectories, fit: Fit) -> _Scores:
     """Scores of one instrument; with a single group of its own it has no interval."""
     several = [len(np.unique(t.group[clips])) > 1 for clips in (fit.train, fit.test)]
     return replace(
@@ -244,93 +286,32 @@ def _own_intervals(scores, t, fit):
     )
 
 
-def _mean(scores):
+def _mean(scores: Sequence[_Scores]) -> _Scores:
     """Mean over instruments of those that have a number; shuffle by shuffle and resample by resample."""
     return _Scores(
         published=present_mean([s.published for s in scores]),
         heldout=present_mean([s.heldout for s in scores]),
-        published_draws=present_mean([s.published_draws for s in scores]),
-        heldout_draws=present_mean([s.heldout_draws for s in scores]),
-        unregularised=float(present_mean([[s.unregularised] for s in scores])[0]),
+        published_draws=_mean_draws([s.published_draws for s in scores]),
+        heldout_draws=_mean_draws([s.heldout_draws for s in scores]),
+        unregularised=float(present_mean([s.unregularised for s in scores])),
     )
 
 
-# --------------------------------------------------------------------------------------------------------- sample-wise
+def _mean_draws(draws: Sequence[Floats | None]) -> Floats | None:
+    """Means resample by resample; None where there are no resamples, which is so for all instruments alike."""
+    known = [each for each in draws if each is not None]
+    return present_mean(known) if known else None
 
 
-def _clipwise(t, train, members, options):
-    """In-sample R2 and held-out correlation of every training clip, and their means on shuffled strengths.
-
-    Parameters
-    ----------
-    members : dict of name to bool [shape=(clips,)]
-
-    Returns
-    -------
-    published, heldout : float64 [shape=(clips,)], NaN where the clip has none
-    nulls : dict of name to float64 [shape=(2, shuffles)], means of either over the members that have one
-    """
-    count, values = len(train), len(t.values)
-    truth = np.full((2, count), np.nan)
-    sums = {name: np.zeros((2, options.permutations)) for name in members}
-    known = {name: np.zeros((2, options.permutations), dtype=int) for name in members}
-    whole, split = (np.random.default_rng((options.seed, stream)) for stream in (2, 3))
-    for part in directions.blocks(count, values * max(t.dim, options.permutations)):
-        found = np.stack(_block_of_clips(t.vectors[train[part]], whole, split, options))
-        truth[:, part] = found[..., 0]
-        for name, member in members.items():
-            own = found[:, member[part], 1:]
-            sums[name] += np.nansum(own, axis=1)
-            known[name] += np.isfinite(own).sum(axis=1)
-    nulls = {name: np.where(known[name] > 0, sums[name] / np.maximum(known[name], 1), np.nan) for name in members}
-    return *truth, nulls
-
-
-def _block_of_clips(vectors, whole, split, options):
-    """Published R2 and held-out correlation [shape=(clips, 1 + shuffles)] of some clips, the true strengths first."""
-    count, values, _ = vectors.shape
-    strengths = _clip_strengths(count, values, whole, options.permutations, [np.arange(values)])
-    fitted = _projected(vectors, vectors, strengths)
-    published = _nulled(spearman(fitted, strengths) ** 2)
-    explained = np.linalg.norm(fitted[:, 0], axis=1)
-    still = ~(explained > NEGLIGIBLE * np.linalg.norm(np.arange(values) - (values - 1) / 2))
-    published[still] = np.nan
-    if values < _SHORTEST:
-        return published, np.full_like(published, np.nan)
-    halves = [np.arange(first, values, 2) for first in (0, 1)]
-    strengths = _clip_strengths(count, values, split, options.permutations, halves)
-    rho = 0
-    for fit, score in (halves, halves[::-1]):
-        unseen = _projected(vectors[:, fit], vectors[:, score], strengths[..., fit])
-        rho = rho + np.nan_to_num(spearman(unseen, strengths[..., score])) / 2  # a half that is still tells nothing
-    # Leaving out single values instead would not do: without any signal the fit to the others, whose mean then lies
-    # on the other side of the one left out, predicts the wrong side, and noise would score below 0.
-    return published, np.where(still[:, None], np.nan, rho)
-
-
-def _clip_strengths(clips, values, rng, permutations, parts):
-    """Ranks [shape=(clips, 1 + permutations, values)]: the true ones, then shuffled within each of `parts`."""
-    strengths = np.empty((clips, 1 + permutations, values), dtype=np.int16)
-    strengths[:] = np.arange(values)
-    for part in parts:
-        strengths[:, 1:, part] = rng.permuted(strengths[:, 1:, part], axis=-1)
-    return strengths
-
-
-def _projected(fitted, scored, strengths):
-    """Projections of scored points [shape=(clips, fits, points)] on the directions fitted to others' strengths."""
-    predictions = directions.clip_predictions(fitted, scored)
-    return (strengths - strengths.mean(axis=-1, keepdims=True)) @ np.swapaxes(predictions, 1, 2)
-
-
-def _over_clips(published, heldout, nulls, groups, options):
+def _over_clips(published: Floats, heldout: Floats, nulls: Floats, groups: NDArray[np.str_], options: Cca) -> _Scores:
     """Scores over clips, each counting the same; `nulls` are means over them on shuffled strengths."""
     moving = ~np.isnan(published)
     both = np.stack([published, heldout])
 
-    def means(counts):
+    def means(counts: NDArray[np.int64]) -> Floats:
         weights = counts.astype(np.float64)
-        return weights @ both[:, moving].T / np.where(weights.any(axis=1), weights.sum(axis=1), np.nan)[:, None]
+        total = weights.sum(axis=1)
+        return weights @ both[:, moving].T / np.where(total > 0, total, np.nan)[:, None]
 
     draws = None
     if moving.any():
@@ -344,37 +325,24 @@ def _over_clips(published, heldout, nulls, groups, options):
     )
 
 
-# ------------------------------------------------------------------------------------------------------------- numbers
-
-
-def _nulled(scores):
-    """Scores [shape=(..., 1 + shuffles)], 0 for a shuffle without a direction, all NaN where the truth has none."""
-    known = ~np.isnan(scores[..., :1])
-    return np.where(known & np.isnan(scores), 0, np.where(known, scores, np.nan))
-
-
-def _null(scores):
-    return {"null_mean": float(scores[1:].mean()), "null_p95": float(np.quantile(scores[1:], 0.95))}
-
-
 # -------------------------------------------------------------------------------------------------------------- output
 
 
-def _notes(t, fits, unmoved):
+def _notes(t: Trajectories, fits: Mapping[str, Fit], unmoved: Sequence[str]) -> list[str]:
     """What a reader must know about these numbers, one sentence each."""
     values, dim = len(t.values), t.dim
     notes = []
     if values - 1 <= dim:
         notes.append(
             f"Sample-wise published R2 is 1 by construction: a clip has {values} points, and a direction in {dim} "
-            "dimensions meets any strengths of so few. Held-out against null tells what it is worth."
+            "dimensions fits any strengths of so few. Compare held-out with null."
         )
-    if values < _SHORTEST:
-        notes.append(f"No sample-wise held-out R2: it takes {_SHORTEST} values, the grid has {values}.")
+    if values < SHORTEST:
+        notes.append(f"No sample-wise held-out R2: it takes {SHORTEST} values, the grid has {values}.")
     exact = [name for name, fit in fits.items() if len(fit.train) * values - 1 <= dim]
     if exact:
         notes.append(
-            f"Global published R2 is 1 by construction for {_named(exact, 'instrument')}: no more points "
+            f"Global published R2 is 1 by construction for {count_and_name(exact, 'instrument')}: no more points "
             f"(training clips x {values} values) than dimensions ({dim})."
         )
     points = {f"the direction of {name}": len(fit.train) * values for name, fit in fits.items()}
@@ -383,41 +351,38 @@ def _notes(t, fits, unmoved):
     noisy = [name for name, rows in points.items() if dim / _NOISIEST <= rows <= dim * _NOISIEST]
     if noisy:
         notes.append(
-            f"{_named(noisy, 'fit')}: about as many points as dimensions ({dim}), where an unregularised fit is at its "
-            "noisiest; heldout_unregularised says more about the corpus size than about the encoder there."
+            f"{count_and_name(noisy, 'fit')}: about as many points as dimensions ({dim}), where an unregularised fit "
+            "is at its noisiest; heldout_unregularised depends more on the corpus size than on the encoder there."
         )
     missing = [name for name, fit in fits.items() if not len(fit.test)]
     if missing:
-        notes.append(f"No global held-out R2 for {_named(missing, 'instrument')}: no valid test clips.")
+        notes.append(f"No global held-out R2 for {count_and_name(missing, 'instrument')}: no valid test clips.")
     still = [name for name, fit in fits.items() if np.isnan(fit.weights).any()]
     if still:
-        notes.append(f"No global direction for {_named(still, 'instrument')}: vectors do not move with strength.")
-    strangers = _strangers(t, fits)
-    if strangers:
-        notes.append(f"Test clips of {strangers} count for the pooled direction only.")
+        notes.append(
+            f"No global direction for {count_and_name(still, 'instrument')}: vectors do not move with strength."
+        )
+    unknown = _without_direction(t, fits)
+    if unknown:
+        notes.append(f"Test clips of {unknown} count for the pooled direction only.")
     alone = [s for s in ("train", "test") if len(np.unique(t.group[t.split == s])) == 1]
     if alone:
         notes.append(f"No interval over {' and '.join(alone)} groups: there is one.")
     if unmoved:
-        notes.append(f"No direction for {_named(unmoved, 'clip')}: vectors do not move with strength.")
+        notes.append(f"No direction for {count_and_name(unmoved, 'clip')}: vectors do not move with strength.")
     return notes
 
 
-def _strangers(t, fits):
+def _without_direction(t: Trajectories, fits: Mapping[str, Fit]) -> str:
     """Instruments of test clips that belong to none with a direction, in words; "" without such clips."""
     if t.tagged is None:
         names = np.setdiff1d(t.instrument[t.split == "test"], list(fits)).tolist()
-        return _named(names, "instrument") if names else ""
+        return count_and_name(names, "instrument") if names else ""
     known = np.any([t.members(name) for name in fits], axis=0)
     return "none of the instruments" if (~known[t.split == "test"]).any() else ""
 
 
-def _named(names, kind):
-    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    return f"{len(names)} {kind}{'s' if len(names) > 1 else ''} ({shown})"
-
-
-def _scatter(t, fits):
+def _scatter(t: Trajectories, fits: Mapping[str, Fit]) -> "pd.DataFrame":
     import pandas as pd
 
     tables = []
@@ -439,7 +404,7 @@ def _scatter(t, fits):
     return pd.concat(tables, ignore_index=True)
 
 
-def _clip_table(t, train, published, heldout):
+def _clip_table(t: Trajectories, train: NDArray[np.intp], published: Floats, heldout: Floats) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame(
@@ -450,20 +415,3 @@ def _clip_table(t, train, published, heldout):
             "heldout": signed_square(heldout),
         }
     )
-
-
-@command
-def main(arguments=None):
-    """Write metrics and plot data of one encoder under one perturbation."""
-    encoder, perturbation = data.arguments("cca", __doc__.partition("\n")[0], arguments)
-    loaded = params.load()
-    t = data.load(encoder, perturbation, classes=loaded.classes.tags, lazily=True)
-    result, scatter, clips = analyse(t, loaded.cca)
-    folder = paths.plots("cca", encoder, perturbation)
-    write_table(folder / "scatter.csv", scatter)
-    write_table(folder / "samplewise_r2.csv", clips)
-    write_json(paths.metrics("cca", encoder, perturbation), result)
-
-
-if __name__ == "__main__":
-    main()

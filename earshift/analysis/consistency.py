@@ -1,10 +1,10 @@
-"""Whether near neighbours stay near: ``python -m stages.consistency ENCODER PERTURBATION``.
+"""Whether near neighbours stay near.
 
 Conventions
 -----------
-The third study's measures (Kim et al. 2019, 3.1) at every value, over all clips that are valid in the original and at
-every value. Distances in the audio are those that ``distances`` measured, ``dtw`` and ``simple``; those between vectors
-are ``consistency.latent``. All are from a transformed clip to an original one (:mod:`earshift.analysis.agreement`).
+The measures of Kim et al. (2019, 3.1) at every value, over all clips that are valid in the original and at every value.
+Distances in the audio are ``dtw`` and ``simple`` (:mod:`earshift.analysis.distances`); those between vectors are
+``consistency.latent``. All are from a transformed clip to an original one (:mod:`earshift.analysis.agreement`).
 
 - within_D: share of the clips that are strictly nearer to their own original than to any other one, by distance D
   (equation 10; ties are errors). Chance is 1 / clips.
@@ -12,35 +12,44 @@ are ``consistency.latent``. All are from a transformed clip to an original one (
   right or both wrong (equation 12). It is 1 where both are always right, and again where both are always wrong.
 - between_spearman_A_L: Spearman's correlation of the two matrices, own distances included (equation 11, as the study's
   code has it).
-- own_spearman_A_L: the same over own distances alone, d(transformed, original) in the audio against the latent one. The
-  study's text reads so; the two numbers have little in common.
+- own_spearman_A_L: the same over own distances alone, d(transformed, original) in the audio against the latent one, as
+  the study's text says; the two numbers have little in common.
 - originals_spearman_A_L: the correlation between originals alone, over all pairs of different clips (its Figure 13).
 
 Clips without a distance (silence has no cosine, a short clip no SiMPle) are left out of what needs that distance; a
 measure of two spaces leaves them out of both. Overall numbers are means over the values that have one. Intervals
 resample recordings, in the same draws for all measures and values; they take :data:`FEWEST` recordings.
 
-*Sides*: from the value that changes nothing a two-sided perturbation grows both ways, and each way is looked at on its
-own, nearest value first. Perturbations without such a value, or with one at an end, have one side in order of strength.
+*Sides*: a two-sided perturbation grows in both directions from the value that changes nothing; each of them is a side,
+nearest value first. Perturbations without such a value, or with one at an end, have one side in order of strength.
 ``smallest`` is the first value of a side, ``at_smallest`` within-space consistency there (as in the study's Figure 12),
 ``falls_below`` the first value at which it lies below ``consistency.threshold``, None where it never does.
 """
 
-import numpy as np
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
-from earshift.analysis import agreement, data
-from earshift.analysis.data import ORIGINAL
-from earshift.analysis.statistics import group_bootstrap, present_mean, with_interval
-from earshift.errors import UserError
-from earshift.pipeline import config as params
-from earshift.pipeline import paths
-from earshift.pipeline.command import command
-from earshift.storage.clips import read_clips
-from earshift.storage.distances import read_distances
-from earshift.storage.files import write_json, write_table
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import TypedDict
+
+from earshift.analysis import agreement
+from earshift.analysis.agreement import LATENT
+from earshift.analysis.data import ORIGINAL, Heading, Number, Trajectories
+from earshift.analysis.statistics import Floats, group_bootstrap, present_mean, with_interval
+from earshift.analysis.words import name_some
+from earshift.options import Confidence, Count, Interval, Known, Names, Options, Seed
 
 AUDIO = ("dtw", "simple")
 FEWEST = 3  # recordings that an interval takes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Key = tuple[str, str, str]  # measure, distance in the audio, distance between vectors; "" where there is none
+Distances = Mapping[str, NDArray[np.floating]]
+Spaces = tuple[list[str], list[str]]
 
 _SHARE, _CORRELATION = (0, 1), (-1, 1)
 _BOUNDS = {
@@ -50,82 +59,151 @@ _BOUNDS = {
     "own_spearman": _CORRELATION,
     "originals_spearman": _CORRELATION,
 }
-_NAMED = 5  # values that a note names
 
 
-class Measures:
-    """What is measured at one value, or between originals: numbers and their draws by (measure, audio, latent)."""
+@dataclass(frozen=True)
+class Consistency(Options):
+    """``latent``: distances between vectors, of those in :mod:`earshift.analysis.agreement`."""
 
-    def __init__(self, member, draws):
-        self._member, self._draws = member, draws
-        self.numbers, self.draws, self.clips = {}, {}, {}
+    latent: Annotated[Names, Known(*LATENT)]
+    threshold: Annotated[float, Interval(ge=0.01, le=1)]
+    seed: Seed
+    bootstrap: Count
+    confidence: Confidence
 
-    def share(self, name, terms, clips):
-        """The mean of what belongs to the given clips."""
-        number = float(np.mean(terms)) if len(terms) else float("nan")
-        draws = None
-        if self._draws is not None and len(terms):
-            draws = agreement.resampled_mean(terms, self._member[clips], self._draws)
-        self._keep(name, number, draws, clips)
 
-    def correlation(self, name, first, second, clips, *, own=True):
-        """Spearman's correlation of two arrays, over pairs of the given clips, or over the clips."""
+class ConsistencyClips(TypedDict):
+    """Numbers of clips. ``twins``: originals at distance 0 from another one, by distance."""
+
+    used: int
+    recordings: int
+    invalid: int
+    twins: dict[str, int]
+
+
+class Side(TypedDict):
+    """Values that grow in one direction, see the module's conventions; the last two by name of a distance."""
+
+    values: list[str]
+    smallest: str
+    distance_from_neutral: Number
+    at_smallest: dict[str, Number]
+    falls_below: dict[str, str | None]
+
+
+class ConsistencyResult(Heading):
+    """Content of metrics/consistency/ENCODER/PERTURBATION.json.
+
+    audio, latent : names of the distances
+    overall : by :func:`name_of` a measure, and with ``_low`` and ``_high``
+    originals : the same between originals
+    sides : "all", or "below" and "above" the neutral value
+    """
+
+    clips: ConsistencyClips
+    audio: list[str]
+    latent: list[str]
+    threshold: float
+    overall: dict[str, Number]
+    originals: dict[str, Number]
+    sides: dict[str, Side]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Measures:
+    """The measures at one value, or between originals, by :data:`Key`: numbers, their draws, and how many clips.
+
+    member : int [shape=(clips,)], the recording of each clip
+    resamples : int [shape=(draws, recordings)], how often each occurs; None where there are too few
+    """
+
+    member: NDArray[np.intp]
+    resamples: NDArray[np.int64] | None
+    numbers: dict[Key, float] = field(default_factory=dict)
+    draws: dict[Key, Floats | None] = field(default_factory=dict)
+    clips: dict[Key, int] = field(default_factory=dict)
+
+    def add_share(self, key: Key, terms: NDArray[np.bool_], clips: NDArray[np.intp]) -> None:
+        """Add the share of the clips whose term is true."""
+        number, draws = float("nan"), None
+        if len(terms):
+            number = float(np.mean(terms))
+            if self.resamples is not None:
+                draws = agreement.resampled_mean(terms, self.member[clips], self.resamples)
+        self.numbers[key], self.draws[key], self.clips[key] = number, draws, len(clips)
+
+    def add_correlation(
+        self,
+        key: Key,
+        first: NDArray[np.floating],
+        second: NDArray[np.floating],
+        clips: NDArray[np.intp],
+        *,
+        own: bool = True,
+    ) -> None:
+        """Add Spearman's correlation of two arrays, over pairs of the given clips, or over the clips."""
         if first.ndim == 1 or own:
             rho, slopes = agreement.spearman(first, second)
         else:
             apart, slopes = ~np.eye(len(first), dtype=bool), np.zeros(first.shape)
             rho, slopes[apart] = agreement.spearman(first[apart], second[apart])
         draws = None
-        if self._draws is not None and np.isfinite(rho):
-            of = agreement.of_clips if first.ndim == 1 else agreement.of_pairs
-            slopes = of(slopes, self._member[clips], self._draws.shape[1])
-            draws = agreement.resampled_correlation(rho, slopes, self._draws)
-        self._keep(name, rho, draws, clips)
-
-    def _keep(self, name, number, draws, clips):
-        self.numbers[name], self.draws[name], self.clips[name] = number, draws, len(clips)
+        if self.resamples is not None and np.isfinite(rho):
+            sums = agreement.sum_clips if first.ndim == 1 else agreement.sum_pairs
+            slopes = sums(slopes, self.member[clips], self.resamples.shape[1])
+            draws = agreement.resampled_correlation(rho, slopes, self.resamples)
+        self.numbers[key], self.draws[key], self.clips[key] = rho, draws, len(clips)
 
 
-def analyse(t, audio, options, *, neutral=None):
+def analyse(
+    trajectories: Trajectories,
+    audio: Callable[[str], Distances],
+    options: Consistency,
+    *,
+    neutral: float | None = None,
+) -> tuple[ConsistencyResult, "pd.DataFrame"]:
     """All numbers and plot data of one encoder under one perturbation.
 
     Parameters
     ----------
-    t : earshift.analysis.data.Trajectories
+    trajectories : Trajectories
     audio : callable
         Text of a value, or "original" -> {distance: float [shape=(clips, clips)]}, from the clips at that value to the
-        clips as they are, in the order of ``t.clip``; NaN where there is none.
-    options : earshift.pipeline.config.Consistency
+        clips as they are, in the order of ``trajectories.clip``; NaN where there is none.
+    options : Consistency
     neutral : float or None
-        The value that changes nothing, of a perturbation that grows from it both ways.
+        The value that changes nothing, of a perturbation that grows from it in both directions.
 
     Returns
     -------
-    dict
+    ConsistencyResult
         Content of metrics/consistency/ENCODER/PERTURBATION.json.
     pandas.DataFrame
         The measures at every value (measure, audio, latent, value, strength, number, low, high, clips).
     """
+    t = trajectories
     recordings, member = np.unique(t.group, return_inverse=True)
-    draws = None
+    resamples = None
     if len(recordings) >= FEWEST:
         rng = np.random.default_rng(options.seed)
-        draws = group_bootstrap(rng, np.arange(len(recordings)), options.bootstrap, lambda counts: counts)
-    between = audio(ORIGINAL) | _latent(t.originals, t.originals, options)
+        resamples = group_bootstrap(rng, np.arange(len(recordings)), options.bootstrap, lambda counts: counts)
+    vectors, unperturbed = t.vectors[:], t.originals[:]
+    between = {**audio(ORIGINAL), **_latent(unperturbed, unperturbed, options)}
     spaces = [name for name in AUDIO if name in between], list(options.latent)
-    originals = _of_originals(between, spaces, Measures(member, draws))
+    originals = _between_originals(between, spaces, _Measures(member, resamples))
     steps = []
     for place, value in enumerate(t.values):
-        distances = audio(value) | _latent(t.vectors[:, place], t.originals, options)
-        steps.append(_at_value(distances, spaces, Measures(member, draws)))
+        distances = {**audio(value), **_latent(vectors[:, place], unperturbed, options)}
+        steps.append(_at_value(distances, spaces, _Measures(member, resamples)))
     sides = _sides(t, neutral)
     for name in between:
-        within = {value: step.numbers[_key("within", name)] for value, step in zip(t.values, steps, strict=True)}
+        within = {value: step.numbers[_within(name)] for value, step in zip(t.values, steps, strict=True)}
         for side in sides.values():
             side["at_smallest"][name] = within[side["smallest"]]
             side["falls_below"][name] = next((v for v in side["values"] if within[v] < options.threshold), None)
     twins = {name: _twins(between[name]) for name in sum(spaces, [])}
-    result = {
+    result: ConsistencyResult = {
         **t.heading,
         "clips": {"used": len(t.clip), "recordings": len(recordings), "invalid": t.invalid, "twins": twins},
         "audio": spaces[0],
@@ -139,62 +217,61 @@ def analyse(t, audio, options, *, neutral=None):
     return result, _curves(t, steps, options)
 
 
-def _latent(vectors, originals, options):
-    return {name: agreement.LATENT[name](vectors, originals) for name in options.latent}
+def _latent(vectors: NDArray[np.floating], originals: NDArray[np.floating], options: Consistency) -> dict[str, Floats]:
+    return {name: LATENT[name](vectors, originals) for name in options.latent}
 
 
-def _at_value(distances, spaces, measures):
+def _at_value(distances: Distances, spaces: Spaces, measures: _Measures) -> _Measures:
     for name in sum(spaces, []):
-        clips = np.flatnonzero(agreement.usable(distances[name]))
-        measures.share(_key("within", name), ~agreement.errors(_among(distances[name], clips)), clips)
-    for a, z, clips in _pairs(distances, spaces):
-        first, second = (_among(distances[name], clips) for name in (a, z))
+        clips = np.flatnonzero(agreement.usable_clips(distances[name]))
+        measures.add_share(_within(name), ~agreement.errors(_among(distances[name], clips)), clips)
+    for a, z, first, second, clips in _pairs(distances, spaces):
         terms = agreement.agreements(agreement.errors(first), agreement.errors(second))
-        measures.share(("between_agreement", a, z), terms, clips)
-        measures.correlation(("between_spearman", a, z), first, second, clips)
-        measures.correlation(("own_spearman", a, z), np.diagonal(first), np.diagonal(second), clips)
+        measures.add_share(("between_agreement", a, z), terms, clips)
+        measures.add_correlation(("between_spearman", a, z), first, second, clips)
+        measures.add_correlation(("own_spearman", a, z), np.diagonal(first), np.diagonal(second), clips)
     return measures
 
 
-def _of_originals(distances, spaces, measures):
-    for a, z, clips in _pairs(distances, spaces):
-        first, second = (_among(distances[name], clips) for name in (a, z))
-        measures.correlation(("originals_spearman", a, z), first, second, clips, own=False)
+def _between_originals(distances: Distances, spaces: Spaces, measures: _Measures) -> _Measures:
+    for a, z, first, second, clips in _pairs(distances, spaces):
+        measures.add_correlation(("originals_spearman", a, z), first, second, clips, own=False)
     return measures
 
 
-def _pairs(distances, spaces):
-    """Every distance in the audio with every latent one, and the clips that have both."""
+def _pairs(
+    distances: Distances, spaces: Spaces
+) -> Iterator[tuple[str, str, NDArray[np.floating], NDArray[np.floating], NDArray[np.intp]]]:
+    """Every distance in the audio with every latent one: names, matrices, and the clips that have both."""
     for a in spaces[0]:
         for z in spaces[1]:
-            yield a, z, np.flatnonzero(agreement.usable(distances[a], distances[z]))
+            clips = np.flatnonzero(agreement.usable_clips(distances[a], distances[z]))
+            yield a, z, _among(distances[a], clips), _among(distances[z], clips), clips
 
 
-def _among(distances, clips):
+def _among(distances: NDArray[np.floating], clips: NDArray[np.intp]) -> NDArray[np.floating]:
     return distances if len(clips) == len(distances) else distances[np.ix_(clips, clips)]
 
 
-def _key(measure, name):
-    return (measure, name, "") if name in AUDIO else (measure, "", name)
+def _within(name: str) -> Key:
+    return ("within", name, "") if name in AUDIO else ("within", "", name)
 
 
-def _twins(distances):
+def _twins(distances: NDArray[np.floating]) -> int:
     """How many originals have another one at distance 0."""
     apart = ~np.eye(len(distances), dtype=bool)
     return int(((distances == 0) & apart).any(axis=1).sum())
 
 
-# ---------------------------------------------------------------------------------------------------------------- sides
-
-
-def _sides(t, neutral):
+def _sides(t: Trajectories, neutral: float | None) -> dict[str, Side]:
     """The sides of a perturbation: their values, nearest first, the smallest and its distance from neutral."""
-    away = {value: abs(float(value) - neutral) for value in t.values} if neutral is not None else {}
+    away: dict[str, float] = {}
     ways = {"all": list(t.values)}
     if neutral is not None:
+        away = {value: abs(float(value) - neutral) for value in t.values}
         ways = {
-            "below": sorted((v for v in t.values if float(v) < neutral), key=away.get),
-            "above": sorted((v for v in t.values if float(v) > neutral), key=away.get),
+            "below": sorted((v for v in t.values if float(v) < neutral), key=away.__getitem__),
+            "above": sorted((v for v in t.values if float(v) > neutral), key=away.__getitem__),
         }
     return {
         name: {
@@ -212,29 +289,31 @@ def _sides(t, neutral):
 # --------------------------------------------------------------------------------------------------------------- output
 
 
-def name_of(key):
+def name_of(key: Iterable[str]) -> str:
     """The name of a measure in the metrics, as within_dtw or between_spearman_dtw_euclidean."""
     return "_".join(part for part in key if part)
 
 
-def _overall(steps, options):
+def _overall(steps: Sequence[_Measures], options: Consistency) -> dict[str, Number]:
     """Means over the values, with intervals."""
-    numbers, draws = {}, {}
+    numbers: dict[Key, float] = {}
+    draws: dict[Key, Floats | None] = {}
     for key in steps[0].numbers:
         known = [step for step in steps if np.isfinite(step.numbers[key])]
         numbers[key] = float(np.mean([step.numbers[key] for step in known])) if known else float("nan")
-        draws[key] = present_mean([step.draws[key] for step in known]) if known else None
+        resampled = [found for step in known if (found := step.draws[key]) is not None]
+        draws[key] = present_mean(resampled) if resampled and len(resampled) == len(known) else None
     return _flat(numbers, draws, options)
 
 
-def _flat(numbers, draws, options):
-    found = {}
+def _flat(numbers: Mapping[Key, float], draws: Mapping[Key, Floats | None], options: Consistency) -> dict[str, Number]:
+    found: dict[str, Number] = {}
     for key, number in numbers.items():
         found |= with_interval(name_of(key), number, draws[key], options.confidence, _BOUNDS[key[0]])
     return found
 
 
-def _curves(t, steps, options):
+def _curves(t: Trajectories, steps: Sequence[_Measures], options: Consistency) -> "pd.DataFrame":
     import pandas as pd
 
     rows = []
@@ -246,7 +325,7 @@ def _curves(t, steps, options):
     return pd.DataFrame(rows, columns=columns)
 
 
-def _notes(t, steps, twins, recordings):
+def _notes(t: Trajectories, steps: Sequence[_Measures], twins: Mapping[str, int], recordings: int) -> list[str]:
     """What a reader must know about these numbers, one sentence each."""
     notes = []
     if recordings < FEWEST:
@@ -256,7 +335,7 @@ def _notes(t, steps, twins, recordings):
             space = "the audio" if name in AUDIO else "the embedding"
             notes.append(
                 f"{count} of {len(t.clip)} originals lie at distance 0 from another one in {space} ({name}): a clip "
-                "cannot be nearer to its own, so they count as errors where it is perfectly kept."
+                "cannot be nearer to its own, so they count as errors even where the clip is unchanged."
             )
     for key in steps[0].numbers:
         if key[0] == "within":
@@ -264,69 +343,13 @@ def _notes(t, steps, twins, recordings):
     return notes
 
 
-def _left_out(t, steps, key):
+def _left_out(t: Trajectories, steps: Sequence[_Measures], key: Key) -> Iterator[str]:
     """Values at which some clips, or all, have no distance."""
     name = key[1] or key[2]
     none = [value for value, step in zip(t.values, steps, strict=True) if not step.clips[key]]
     some = [value for value, step in zip(t.values, steps, strict=True) if 0 < step.clips[key] < len(t.clip)]
     if none:
-        yield f"No clip has a distance by {name} at {_listed(none)}; means are over the other values."
+        yield f"No clip has a distance by {name} at {name_some(none)}; means are over the other values."
     if some:
         fewest = min(step.clips[key] for step in steps if step.clips[key])
-        yield f"Some clips have no distance by {name} at {_listed(some)}: at least {fewest} of {len(t.clip)} do."
-
-
-def _listed(values):
-    return ", ".join(values[:_NAMED]) + (f" and {len(values) - _NAMED} more" if len(values) > _NAMED else "")
-
-
-# ----------------------------------------------------------------------------------------------------------- the files
-
-
-def audio_distances(perturbation, clips):
-    """A function from the text of a value, or "original", to the distances in the audio of the given clips.
-
-    Parameters
-    ----------
-    perturbation : str
-    clips : str [shape=(clips,)]
-
-    Raises
-    ------
-    UserError
-        From the function: if a file is missing, or was made from another corpus.
-    """
-    known = read_clips(paths.CLIPS)["clip"].tolist()
-    place = {clip: i for i, clip in enumerate(known)}
-    wanted = np.array([place[clip] for clip in clips])
-
-    def read(value):
-        path = paths.original_distances() if value == ORIGINAL else paths.distances(perturbation, value)
-        found = read_distances(path)
-        if found.clip != known:
-            raise UserError(
-                f"{path} holds {len(found.clip)} clips that are not the {len(known)} of {paths.CLIPS} in their order; "
-                "run `dvc repro`"
-            )
-        return {name: _among(distances, wanted) for name, distances in found.matrices.items() if name in AUDIO}
-
-    return read
-
-
-@command
-def main(arguments=None):
-    """Write metrics and plot data of one encoder under one perturbation."""
-    encoder, perturbation = data.arguments("consistency", __doc__.partition("\n")[0], arguments)
-    loaded = params.load()
-    kind = loaded.perturbations[perturbation]
-    t = data.load(encoder, perturbation)
-    result, curves = analyse(
-        t, audio_distances(perturbation, t.clip), loaded.consistency,
-        neutral=kind.neutral if kind.growth == "two-sided" else None,
-    )  # fmt: skip
-    write_table(paths.plots("consistency", encoder, perturbation) / "curves.csv", curves)
-    write_json(paths.metrics("consistency", encoder, perturbation), result)
-
-
-if __name__ == "__main__":
-    main()
+        yield f"Some clips have no distance by {name} at {name_some(some)}: at least {fewest} of {len(t.clip)} do."

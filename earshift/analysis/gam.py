@@ -1,5 +1,9 @@
 """An additive model of a response over crossed factors, with one smooth of magnitude in every cell.
 
+This model is our own because no library in Python chooses one penalty that all smooths share by restricted likelihood:
+statsmodels and pygam choose penalties by AIC, GCV or cross-validation, which follow the noise of small cells. The tests
+compare fits, tests and means with statsmodels and with closed forms.
+
 Conventions
 -----------
 response = constant + factors + interactions + smooth of its cell(magnitude) + Gaussian noise of one variance. A *cell*
@@ -7,12 +11,12 @@ is a combination of the levels of all factors. It may hold several observations 
 have different magnitudes.
 
 Identifiability: contrasts of factors sum to zero, and every smooth sums to zero over the observations of its cell. So a
-factor speaks of means over the magnitudes, each level weighs the same whatever the size of its cells, and columns of
+factor is about means over the magnitudes, each level weighs the same whatever the size of its cells, and columns of
 smooths are orthogonal to columns of factors. Least squares of the factors and penalised least squares of each smooth
 are therefore separate, and together exactly the joint fit (the tests hold it against statsmodels' ``GLMGam``).
 
 Smooths: cubic B-splines of statsmodels, penalised by the integrated square of their second derivative. A cell has at
-most ``basis`` functions and at least one fewer than it has magnitudes, so that noise and smooth can be told apart where
+most ``basis`` functions and at least one fewer than it has magnitudes, so that noise and smooth can be separated where
 no magnitude is observed twice; four magnitudes give a parabola, three a line, two no smooth at all. All smooths share
 one penalty (``id`` of s() in R's mgcv), which minimises the restricted likelihood (REML). Penalties of their own would
 follow the noise where cells have few magnitudes: twelve smooths of six points of pure noise take so much of it that F
@@ -27,13 +31,18 @@ Tests: Wald tests of whole terms with the covariance of the penalised fit, as an
 Generalized Additive Models, 2nd edition 2017, 6.12), F = b' C^-1 b / df. They take the penalty for given.
 """
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
+Term = tuple[str, ...]  # factors; an interaction has several, the constant none
 
 _KEPT = 1e-4  # share of the cheapest direction that the largest penalty leaves, of the dearest that the smallest takes
-_STEP = 0.01  # decades between penalties that are tried: coarse enough to be the same on every machine
+_STEP = 0.01  # decades between the penalties that are tried: so coarse that every machine finds the same one
 _NOTHING = 1e-12  # share of the variation below which what is left is rounding
 
 
@@ -46,9 +55,9 @@ class Smooth:
     cost : float64 [shape=(k,)], of a direction per unit of penalty; 0 for the line
     """
 
-    rows: np.ndarray
-    basis: np.ndarray
-    cost: np.ndarray
+    rows: Integers
+    basis: Floats
+    cost: Floats
 
 
 @dataclass(frozen=True)
@@ -66,30 +75,30 @@ class Fit:
     r2 : float, share of the variance that the model has; NaN for a constant response
     fitted, variance : float64 [shape=(observations,)], values and their variance, divided by `scale`
     exact : bool, whether nothing but rounding is left of the response
-    left_out : list of (term, reason); interactions of a factor that is left out go without saying
+    left_out : list of (term, reason), without the interactions of a factor that is left out
     """
 
-    levels: dict
-    terms: dict
-    coefficients: np.ndarray
-    covariance: np.ndarray
+    levels: dict[str, tuple[str, ...]]
+    terms: dict[Term, slice]
+    coefficients: Floats
+    covariance: Floats
     scale: float
     edf: float
     residual_df: float
-    smooth_edf: np.ndarray
+    smooth_edf: Floats
     penalty: float
     r2: float
-    fitted: np.ndarray
-    variance: np.ndarray
+    fitted: Floats
+    variance: Floats
     exact: bool
-    left_out: list = field(default_factory=list)
+    left_out: list[tuple[Term, str]]
 
     @property
-    def testable(self):
-        """Whether there is noise to hold anything against, and degrees of freedom to estimate it from."""
+    def testable(self) -> bool:
+        """Whether there is noise to test against, and degrees of freedom to estimate it from."""
         return self.residual_df > _NOTHING and not self.exact
 
-    def anova(self):
+    def anova(self) -> dict[Term, tuple[float, int, float]]:
         """Wald test of every term.
 
         Returns
@@ -111,7 +120,7 @@ class Fit:
             found[term] = f, df, p
         return found
 
-    def means(self, factor):
+    def means(self, factor: str) -> tuple[Floats, Floats]:
         """Estimated marginal means: of every level, over the levels of all other factors, each weighing the same.
 
         Parameters
@@ -130,14 +139,21 @@ class Fit:
         errors = np.sqrt(np.einsum("ij,jk,ik->i", wanted, self.covariance, wanted) * self.scale)
         return wanted @ self.coefficients, errors if self.testable else np.full(len(errors), np.nan)
 
-    def reach(self, confidence):
+    def reach(self, confidence: float) -> float:
         """How many standard errors an interval reaches to each side (Student's t); NaN where nothing is testable."""
         from scipy.special import stdtrit
 
         return float(stdtrit(self.residual_df, (1 + confidence) / 2)) if self.testable else float("nan")
 
 
-def fit(response, magnitude, factors, interactions, *, basis):
+def fit(
+    response: ArrayLike,
+    magnitude: ArrayLike,
+    factors: Mapping[str, Sequence[str] | NDArray[np.str_]],
+    interactions: Sequence[Term],
+    *,
+    basis: int,
+) -> Fit:
     """The model with the penalty that minimises the restricted likelihood.
 
     Parameters
@@ -151,18 +167,16 @@ def fit(response, magnitude, factors, interactions, *, basis):
     Returns
     -------
     Fit
-        Without the terms that the data cannot tell from those before them; ``left_out`` says which and why.
+        Without the terms that the data cannot separate from those before them; ``left_out`` says which and why.
     """
     response, magnitude = (np.asarray(of, dtype=np.float64) for of in (response, magnitude))
-    levels, codes = {}, {}
-    for name, labels in factors.items():
-        levels[name] = tuple(dict.fromkeys(labels))
-        codes[name] = np.array([levels[name].index(label) for label in labels])
-    design, terms, left_out = _design(levels, codes, [(name,) for name in factors] + [tuple(i) for i in interactions])
+    levels = {name: tuple(dict.fromkeys(labels)) for name, labels in factors.items()}
+    codes = {name: np.array([levels[name].index(label) for label in labels]) for name, labels in factors.items()}
+    design, terms, left_out = _design(levels, codes, [*((name,) for name in factors), *map(tuple, interactions)])
     inverse = np.linalg.pinv(design)
-    coefficients, covariance = _settled(inverse @ response, response), inverse @ inverse.T
+    coefficients, covariance = _without_rounding(inverse @ response, response), inverse @ inverse.T
     fitted, variance = design @ coefficients, np.einsum("ij,jk,ik->i", design, covariance, design)
-    smooths = [_smooth(rows, magnitude[rows], basis) for rows in _cells(codes, len(response))]
+    smooths = [_smooth(rows, magnitude[rows], basis) for rows in _cells(codes)]
     energies = [(smooth.basis.T @ response[smooth.rows]) ** 2 for smooth in smooths]
     unexplained = ((response - fitted) ** 2).sum()  # by the factors alone
     penalty = _penalty(smooths, energies, unexplained, len(response) - design.shape[1])
@@ -182,11 +196,11 @@ def fit(response, magnitude, factors, interactions, *, basis):
         scale=(0.0 if exact else residual / residual_df) if residual_df > _NOTHING else float("nan"),
         edf=float(edf), residual_df=float(residual_df), smooth_edf=smooth_edf, penalty=penalty,
         r2=1 - residual / total if total > _NOTHING * magnified else float("nan"),
-        fitted=_settled(fitted, response), variance=variance, exact=exact, left_out=left_out,
+        fitted=_without_rounding(fitted, response), variance=variance, exact=exact, left_out=left_out,
     )  # fmt: skip
 
 
-def _settled(numbers, response):
+def _without_rounding(numbers: Floats, response: Floats) -> Floats:
     """Numbers, 0 where they are rounding on the scale of the response: rounding differs from machine to machine."""
     return np.where(np.abs(numbers) > _NOTHING * np.abs(response).max(), numbers, 0.0)
 
@@ -194,20 +208,24 @@ def _settled(numbers, response):
 # -------------------------------------------------------------------------------------------------------------- factors
 
 
-def _contrasts(levels):
+def _contrasts(levels: int) -> Floats:
     """Sum-to-zero contrasts [shape=(levels, levels - 1)]."""
     return np.vstack([np.eye(levels - 1), np.full(levels - 1, -1.0)])
 
 
-def _design(levels, codes, wanted):
-    """Columns of the constant and of all wanted terms that can be told from those before them."""
-    design, terms, left_out = np.ones((len(next(iter(codes.values()))), 1)), {(): slice(0, 1)}, []
+def _design(
+    levels: dict[str, tuple[str, ...]], codes: dict[str, Integers], wanted: Sequence[Term]
+) -> tuple[Floats, dict[Term, slice], list[tuple[Term, str]]]:
+    """Columns of the constant and of all wanted terms that can be separated from those before them."""
+    design = np.ones((len(next(iter(codes.values()))), 1))
+    terms: dict[Term, slice] = {(): slice(0, 1)}
+    left_out: list[tuple[Term, str]] = []
     for term in wanted:
         if len(term) == 1 and len(levels[term[0]]) < 2:
             left_out.append((term, "it has one level"))
             continue
         if len(term) > 1 and not all((name,) in terms for name in term):
-            continue  # its factor is left out, which says it
+            continue  # a factor of it is left out, which is listed
         columns = np.ones((len(design), 1))
         for name in term:
             own = _contrasts(len(levels[name]))[codes[name]]
@@ -222,19 +240,16 @@ def _design(levels, codes, wanted):
     return design, terms, left_out
 
 
-def _cells(codes, count):
+def _cells(codes: dict[str, Integers]) -> list[Integers]:
     """Observations of every cell that has any."""
     _, cell = np.unique(np.column_stack(list(codes.values())), axis=0, return_inverse=True)
-    order = np.argsort(cell.reshape(-1), kind="stable")
-    bounds = [0, *np.cumsum(np.bincount(cell.reshape(-1))).tolist()]
-    assert bounds[-1] == count
-    return [order[start:end] for start, end in pairwise(bounds)]
+    return [np.flatnonzero(cell.reshape(-1) == each) for each in range(cell.max() + 1)]
 
 
 # -------------------------------------------------------------------------------------------------------------- smooths
 
 
-def _smooth(rows, magnitude, basis):
+def _smooth(rows: Integers, magnitude: Floats, basis: int) -> Smooth:
     values, place = np.unique(magnitude, return_inverse=True)
     functions, penalty = _spline(values, min(basis, len(values) - 1))
     functions = functions[place.reshape(-1)]
@@ -247,7 +262,7 @@ def _smooth(rows, magnitude, basis):
     return Smooth(rows, left[:, kept] @ turn, cost)
 
 
-def _spline(values, functions):
+def _spline(values: Floats, functions: int) -> tuple[Floats, Floats]:
     """Basis at the given values [shape=(values, functions)] and its penalty."""
     if functions < 2:
         return np.zeros((len(values), 0)), np.zeros((0, 0))
@@ -259,7 +274,7 @@ def _spline(values, functions):
     return spline.basis, spline.cov_der2
 
 
-def _penalty(smooths, energies, unexplained, free):
+def _penalty(smooths: list[Smooth], energies: list[Floats], unexplained: float, free: int) -> float:
     """The penalty that all smooths share.
 
     Twice the negative restricted likelihood is, up to a constant and with the variance at its best,

@@ -1,25 +1,30 @@
 """L2 logistic regression for many costs at once.
 
+This solver is our own because a grid search over costs and folds is most of what the robustness analysis computes:
+scikit-learn's liblinear solves one problem at a time in all dimensions. ``benchmarks/robustness.py`` measures both, and
+the tests compare every problem with liblinear.
+
 Conventions
 -----------
 The objective is that of LIBLINEAR's solver 0: w'w / 2 + sum c_i log(1 + exp(-y_i w'x_i)), where every x carries a last
 entry of 1, so that the intercept is penalised like a weight. It is minimised from w = 0 by the trust region Newton
 method that LIBLINEAR uses, with its constants and its stopping rule (C.-J. Lin, R. C. Weng, S. S. Keerthi, JMLR 9,
-2008): a problem is done when the norm of its gradient is below ``tolerance`` times that at 0, and what it then returns
-is within that tolerance, not the minimum. The same steps are taken here, so that the same vectors come out, and with
-them the same ranking of clips.
+2008): a problem is done when the norm of its gradient is below ``tolerance`` times that at 0; the result is within that
+tolerance and need not be the minimum. The steps are those of LIBLINEAR, so that the weights are the same, and with them
+the ranking of clips.
 
-What is different is how. Problems that share their clips (all costs of a grid search) go in lockstep: their products
+The arithmetic differs. Problems that share their clips (all costs of a grid search) advance together: their products
 with the clips' vectors are one matrix product each way. Decisions are updated along with the weights, so that a trial
-step costs no product. And where vectors are much longer than clips are many, all that happens in the span of the clips,
-in coordinates of an orthonormal basis: the objective, and so every step, is the same there (:func:`in_span`).
+step needs no product. Where vectors are much longer than clips are many, everything is computed in the span of the
+clips, in coordinates of an orthonormal basis: the objective, and so every step, is the same there (:func:`in_span`).
 
 Compiled by Numba on first use and kept on disk.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift.analysis.compiled import compiled, keep_on_disk
+from earshift.analysis.compiled import jit, keep_on_disk
 
 TOLERANCE = 1e-4  # scikit-learn's
 MOST_STEPS = 100  # its max_iter
@@ -38,7 +43,7 @@ _WEIGHTS, _SLOPE, _STEP, _REST, _SEARCH = range(5)
 _DECISIONS, _STEPPED, _SEARCHED, _CURVATURE = range(4)
 
 
-def in_span(vectors):
+def in_span(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Coordinates of vectors in an orthonormal basis of their span, where that is worth it.
 
     Parameters
@@ -57,7 +62,13 @@ def in_span(vectors):
     return np.ascontiguousarray(triangle.T), basis
 
 
-def solved(vectors, positive, costs, *, tolerance=TOLERANCE):
+def solve(
+    vectors: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    costs: NDArray[np.float64],
+    *,
+    tolerance: float = TOLERANCE,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Minimise the objective for every row of costs.
 
     Parameters
@@ -76,11 +87,17 @@ def solved(vectors, positive, costs, *, tolerance=TOLERANCE):
     keep_on_disk()
     matrix = np.column_stack([vectors, np.ones(len(vectors))])
     signs = np.where(positive, 1.0, -1.0)
-    return _minimised(matrix, np.ascontiguousarray(matrix.T), signs, np.ascontiguousarray(costs), tolerance)
+    return _minimise(matrix, np.ascontiguousarray(matrix.T), signs, np.ascontiguousarray(costs), tolerance)
 
 
-@compiled
-def _minimised(matrix, transposed, signs, costs, tolerance):
+@jit
+def _minimise(
+    matrix: NDArray[np.float64],
+    transposed: NDArray[np.float64],
+    signs: NDArray[np.float64],
+    costs: NDArray[np.float64],
+    tolerance: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     problems, clips = costs.shape
     dim = matrix.shape[1]
     vectors, fields = np.zeros((problems, 5, dim)), np.zeros((problems, 4, clips))
@@ -93,7 +110,8 @@ def _minimised(matrix, transposed, signs, costs, tolerance):
         numbers[j, _VALUE] = _value(vectors[j], fields[j], signs, costs[j])
     while len(active):
         searching = 0
-        for j in active:
+        for place in range(len(active)):
+            j = active[place]
             if waits[j] == _HESSIAN:
                 _combine(searches[searching], 1.0, vectors[j, _SEARCH], 0.0, vectors[j, _SEARCH])
                 searching += 1
@@ -112,7 +130,7 @@ def _minimised(matrix, transposed, signs, costs, tolerance):
         left = 0
         for place in range(len(active)):
             j = active[place]
-            waits[j], steps[j] = _advanced(
+            waits[j], steps[j] = _advance(
                 vectors[j], fields[j], numbers[j], waits[j], steps[j], products[place], signs, costs[j], tolerance
             )
             if waits[j] != _DONE:
@@ -122,9 +140,19 @@ def _minimised(matrix, transposed, signs, costs, tolerance):
     return vectors[:, _WEIGHTS].copy(), steps - 1
 
 
-@compiled
-def _advanced(vectors, fields, numbers, waits, steps, product, signs, costs, tolerance):
-    """Take what the losses add to the gradient or to the Hessian's product, and say what is wanted next."""
+@jit
+def _advance(
+    vectors: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    numbers: NDArray[np.float64],
+    waits: int,
+    steps: int,
+    product: NDArray[np.float64],
+    signs: NDArray[np.float64],
+    costs: NDArray[np.float64],
+    tolerance: float,
+) -> tuple[int, int]:
+    """Add what the losses contribute to gradient or Hessian product; gives what is needed next, and the steps."""
     if waits == _GRADIENT:
         _combine(vectors[_SLOPE], 1.0, vectors[_WEIGHTS], 1.0, product)
         numbers[_NORM] = _length(vectors[_SLOPE])
@@ -132,10 +160,10 @@ def _advanced(vectors, fields, numbers, waits, steps, product, signs, costs, tol
             numbers[_FIRST_NORM] = numbers[_RADIUS] = numbers[_NORM]
         if not numbers[_NORM] > tolerance * numbers[_FIRST_NORM] or steps > MOST_STEPS:
             return _DONE, steps
-    elif _searched(vectors, fields, numbers, product):
+    elif _search(vectors, fields, numbers, product):
         return _HESSIAN, steps
     else:
-        taken, done = _stepped(vectors, fields, numbers, steps, signs, costs)
+        taken, done = _try_step(vectors, fields, numbers, steps, signs, costs)
         steps += taken
         if done or taken:
             return _DONE if done else _GRADIENT, steps
@@ -148,8 +176,10 @@ def _advanced(vectors, fields, numbers, waits, steps, product, signs, costs, tol
     return _HESSIAN, steps
 
 
-@compiled
-def _differentiate(fields, signs, costs, asked):
+@jit
+def _differentiate(
+    fields: NDArray[np.float64], signs: NDArray[np.float64], costs: NDArray[np.float64], asked: NDArray[np.float64]
+) -> None:
     """First derivatives of the losses by the decisions, and the second."""
     for i in range(len(signs)):
         probability = 1 / (1 + np.exp(-signs[i] * fields[_DECISIONS, i]))
@@ -157,30 +187,37 @@ def _differentiate(fields, signs, costs, asked):
         fields[_CURVATURE, i] = costs[i] * probability * (1 - probability)
 
 
-@compiled
-def _value(vectors, fields, signs, costs):
+@jit
+def _value(
+    vectors: NDArray[np.float64], fields: NDArray[np.float64], signs: NDArray[np.float64], costs: NDArray[np.float64]
+) -> float:
     """The objective."""
     total = np.dot(vectors[_WEIGHTS], vectors[_WEIGHTS]) / 2
     for i in range(len(signs)):
         margin = signs[i] * fields[_DECISIONS, i]
         total += costs[i] * (np.log(1 + np.exp(-margin)) if margin >= 0 else np.log(1 + np.exp(margin)) - margin)
-    return total
+    return float(total)
 
 
-@compiled
-def _combine(into, a, x, b, y):
+@jit
+def _combine(into: NDArray[np.float64], a: float, x: NDArray[np.float64], b: float, y: NDArray[np.float64]) -> None:
     """a x + b y. Compiles in a tenth of the time that expressions of arrays take."""
     for i in range(len(into)):
         into[i] = a * x[i] + b * y[i]
 
 
-@compiled
-def _length(vector):
-    return np.sqrt(np.dot(vector, vector))
+@jit
+def _length(vector: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.dot(vector, vector)))
 
 
-@compiled
-def _searched(vectors, fields, numbers, product):
+@jit
+def _search(
+    vectors: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    numbers: NDArray[np.float64],
+    product: NDArray[np.float64],
+) -> bool:
     """One iteration of conjugate gradients; whether another is wanted."""
     step, rest, search = vectors[_STEP], vectors[_REST], vectors[_SEARCH]
     factor = numbers[_RESIDUAL] / (np.dot(search, search) + np.dot(search, product))
@@ -206,11 +243,18 @@ def _searched(vectors, fields, numbers, product):
     return True
 
 
-@compiled
-def _stepped(vectors, fields, numbers, steps, signs, costs):
-    """Try the step that the search found and fit the trust region to its success.
+@jit
+def _try_step(
+    vectors: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    numbers: NDArray[np.float64],
+    steps: int,
+    signs: NDArray[np.float64],
+    costs: NDArray[np.float64],
+) -> tuple[bool, bool]:
+    """Try the step that the search found, and adapt the trust region to its success.
 
-    Whether the step is taken, and whether nothing is left to gain; where neither, another search has to start.
+    Returns whether the step is taken, and whether nothing is left to gain; where neither, another search must start.
     """
     slope = np.dot(vectors[_SLOPE], vectors[_STEP])
     predicted = -0.5 * (slope - np.dot(vectors[_STEP], vectors[_REST]))

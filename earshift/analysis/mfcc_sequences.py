@@ -1,13 +1,14 @@
-"""A clip as a sequence of MFCCs: what distances between sounds are measured on (Kim, Urbano, Liem and Hanjalic, 2019).
+"""A clip as a sequence of MFCCs, from which distances between sounds are computed (Kim et al., 2019).
 
 Conventions
 -----------
 librosa's defaults at 22,050 Hz, mono: frames of 2,048 samples every 512 under a periodic Hann window, centred, zeros
-beyond the ends; power in 128 Slaney mel bands of unit area; decibels re 1, floored at 1e-10 and at 80 dB below the
+outside the clip; power in 128 Slaney mel bands of unit area; decibels re 1, floored at 1e-10 and at 80 dB below the
 loudest band of the clip; orthonormal DCT-II. The first coefficient, the level, is left out.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.audio.mel import hann, mel_filters, mel_spectrogram
 
@@ -19,14 +20,14 @@ _FLOOR = 1e-10  # of the power
 _RANGE = 80.0  # dB below the loudest band of the clip
 
 
-def mfcc_sequence(audio, sample_rate, coefficients):
+def mfcc_sequence(audio: NDArray[np.float32], sample_rate: int, coefficients: int) -> NDArray[np.float32]:
     """MFCCs of every frame of a clip, the first coefficient left out.
 
     Parameters
     ----------
     audio : float32 [shape=(channels, samples)], at least one sample
     sample_rate : int, Hz; other rates than 22,050 are resampled (soxr HQ)
-    coefficients : int, with the one that is left out
+    coefficients : int, including the one that is left out
 
     Returns
     -------
@@ -48,4 +49,5 @@ def mfcc_sequence(audio, sample_rate, coefficients):
     )
     decibels = 10 * np.log10(np.maximum(power, np.float32(_FLOOR)))
     decibels = np.maximum(decibels, decibels.max() - np.float32(_RANGE))
-    return dct(decibels, type=2, norm="ortho")[:, 1:coefficients].astype(np.float32)
+    cepstrum: NDArray[np.float32] = dct(decibels, type=2, norm="ortho")[:, 1:coefficients]
+    return cepstrum.astype(np.float32)

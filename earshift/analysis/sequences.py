@@ -1,15 +1,17 @@
-"""Sequences of different lengths in one array, as compiled loops over pairs of them take it.
+"""Sequences of different lengths in one array, for compiled loops over pairs of them.
 
 Conventions
 -----------
-A sequence is float32 [shape=(frames, dims)]; one without frames stands for a clip that has none. Packed, time runs
-along the last axis, so that neighbouring frames lie side by side, and dimensions are filled up with zeros to a multiple
-of four, which adds nothing to any distance between frames.
+A sequence is float32 [shape=(frames, dims)]; a clip without audio has one without frames. Packed, time runs along the
+last axis, so that neighbouring frames lie side by side, and zeros fill dimensions up to a multiple of four, which adds
+nothing to any distance between frames.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 LANES = 4  # dimensions that the loops add up together
 
@@ -22,15 +24,15 @@ class Packed:
     starts : int64 [shape=(sequences + 1,)], where each begins, and the end of the last
     """
 
-    frames: np.ndarray
-    starts: np.ndarray
+    frames: NDArray[np.float32]
+    starts: NDArray[np.int64]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.starts) - 1
 
 
-def packed(sequences):
-    """:class:`Packed` from a list of sequences, float32 [shape=(frames, dims)] each, of the same dims.
+def pack(sequences: Sequence[NDArray[np.float32]]) -> Packed:
+    """:class:`Packed` from sequences, float32 [shape=(frames, dims)] each, of the same dims.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""What encoder and perturbation do to the measures, tested: ``python -m stages.significance``, for all pairs.
+"""What encoder and perturbation do to the measures, tested over all pairs.
 
 Conventions
 -----------
-The third study's statistics (Kim et al. 2019, section 5): an additive model per measure (:mod:`earshift.analysis.gam`),
-Wald tests of its factors and interactions, estimated marginal means. An observation is one number of curves.csv: one
+The statistics of kim2019 (Kim et al. 2019, section 5): an additive model per measure (:mod:`earshift.analysis.gam`),
+Wald tests of its factors and interactions, estimated marginal means. An observation is one number of a curves.csv: one
 measure of one encoder under one perturbation at one value. Its *magnitude* is its strength, the rank of the value along
 its grid from 0 to 1. Decibels, hertz and semitones have no axis in common; two-sided perturbations (gain, pitch, tempo)
 run from one side through their neutral value to the other.
@@ -23,15 +23,20 @@ vgg_instruments are the level vgg at two tasks, as in the study.
 """
 
 import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from earshift.analysis import gam
-from earshift.errors import UserError
-from earshift.pipeline import config as params
-from earshift.pipeline import paths
-from earshift.pipeline.command import command
-from earshift.storage.files import read_json, write_json, write_table
+from earshift.options import Confidence, Interval, Options
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERFORMANCE = "performance"
 
@@ -43,60 +48,128 @@ _RESPONSES = {
     "between_spearman": "Spearman's correlation of distances",
 }
 _SPACES = {"dtw": "DTW", "simple": "SiMPle", "euclidean": "Euclidean", "cosine": "cosine"}
-_TEXTS = ("measure", "audio", "latent", "task", "metric", "value")  # as written: a task may be called NA
-_NUMBERS = ("strength", "number", "low", "high", "clips")
+_MEANS = ("model", "factor", "level", "mean", "se", "low", "high")
+_FITTED = ("model", "encoder", "task", "perturbation", "value", "observed", "fitted", "low", "high")
 _ROUNDING = 1e-9  # a range smaller than this share of the largest number is none
 
 NOTES = (
-    "The observations are values of one corpus and one grid: all encoders hear the same clips, and neighbouring values "
-    "have nearly the same numbers. p says what noise around smooth curves could bring about on this grid, not what "
-    "another corpus would show; intervals of the measures themselves resample recordings.",
+    "The observations are values of one corpus and one grid: all encoders process the same clips, and neighbouring "
+    "values have nearly the same numbers. p is the probability that noise around smooth curves on this grid gives at "
+    "least such an effect; it does not say what another corpus would show. Intervals of the measures themselves "
+    "resample recordings.",
     "Without trials that noise is what the smooths miss.",
 )
 
 
-def levels(loaded):
-    """The level of the factor encoder that each selected encoder belongs to.
+@dataclass(frozen=True)
+class Significance(Options):
+    """``basis``: the most functions of a smooth of magnitude, its constant among them."""
+
+    basis: Annotated[int, Interval(ge=3, le=100)]
+    confidence: Confidence
+
+
+class Term(TypedDict):
+    """Wald test of a factor or an interaction; None where there is no noise to test against."""
+
+    f: float | None
+    df: int
+    residual_df: float
+    p: float | None
+
+
+class Mean(TypedDict):
+    """Estimated marginal mean of one level of a factor, its standard error and its interval."""
+
+    mean: float
+    se: float | None
+    low: float | None
+    high: float | None
+
+
+class ModelResult(TypedDict):
+    """One model. ``terms``: by factors joined by ":"; ``means``: by factor and level.
+
+    ``edf``: effective degrees of freedom; ``scale``: variance of the noise. None, and no terms, where nothing can be
+    fitted; ``notes`` say why.
+    """
+
+    title: str
+    response: str
+    observations: int
+    r2: float | None
+    edf: float | None
+    residual_df: float | None
+    scale: float | None
+    terms: dict[str, Term]
+    means: dict[str, dict[str, Mean]]
+    notes: list[str]
+
+
+class SignificanceResult(TypedDict):
+    """Content of metrics/significance.json; ``models``: by name, as in the conventions above."""
+
+    confidence: float
+    models: dict[str, ModelResult]
+    notes: list[str]
+
+
+class Observations(NamedTuple):
+    """What one model is fitted to.
+
+    title, response : str
+    factors : names of the factors, which are columns of the table
+    table : pandas.DataFrame, also with columns encoder, perturbation, value, magnitude and response
+    """
+
+    title: str
+    response: str
+    factors: tuple[str, ...]
+    table: "pd.DataFrame"
+
+
+# ---------------------------------------------------------------------------------------------------------- the factors
+
+
+def levels(encoders: Mapping[str, Any]) -> dict[str, str]:
+    """The level of the factor encoder that each encoder belongs to.
 
     Parameters
     ----------
-    loaded : earshift.pipeline.config.Params
+    encoders : options of the selected encoders, dataclasses, by name in their order
 
     Returns
     -------
-    dict of encoder to the first selected encoder that equals it but for the option ``trial``, its own or of its heads
+    dict of encoder to the first encoder that equals it but for the option ``trial``, its own or of its heads
     """
-    known = {}
-    return {name: known.setdefault(_identity(name, loaded.encoders[name]), name) for name in loaded.run.encoders}
+    known: dict[object, str] = {}
+    return {name: known.setdefault(_without_trials(name, encoder), name) for name, encoder in encoders.items()}
 
 
-def _identity(name, encoder):
+def _without_trials(name: str, encoder: Any) -> object:
+    """What encoders of one level have in common."""
     options = dataclasses.asdict(encoder)
     others = _without_trial(options)
     return name if others == options else (type(encoder), repr(others))
 
 
-def _without_trial(options):
+def _without_trial(options: Any) -> Any:
     if not isinstance(options, dict):
         return options
     return {key: _without_trial(value) for key, value in options.items() if key != "trial"}
 
 
-def of_vectors(loaded):
-    """Selected encoders that enter consistency: of those whose networks above the vectors alone are trained anew, one.
+def of_vectors(encoders: Mapping[str, Any]) -> list[str]:
+    """Encoders that enter consistency: of those that only train networks above the same vectors anew, the first.
 
     Parameters
     ----------
-    loaded : earshift.pipeline.config.Params
-
-    Returns
-    -------
-    list of str
+    encoders : as for :func:`levels`
     """
-    return [name for name, level in levels(loaded).items() if name == level or hasattr(loaded.encoders[name], "trial")]
+    return [name for name, level in levels(encoders).items() if name == level or hasattr(encoders[name], "trial")]
 
 
-def family(level, task):
+def family(level: str, task: str) -> str:
     """The level of the factor encoder in the model of performance: vgg for vgg_autotagging at autotagging."""
     return level.removesuffix(f"_{task}")
 
@@ -104,43 +177,53 @@ def family(level, task):
 # ----------------------------------------------------------------------------------------------------------- the tables
 
 
-def consistency_tables(curves):
-    """The observations of every model of consistency.
+def join_curves(tables: "Mapping[tuple[str, str], pd.DataFrame]", level: Mapping[str, str]) -> "pd.DataFrame":
+    """The curves.csv of several pairs as one table, with columns encoder (a level) and perturbation.
+
+    Parameters
+    ----------
+    tables : by encoder and perturbation
+    level : see :func:`levels`
+    """
+    import pandas as pd
+
+    return pd.concat(
+        [table.assign(encoder=level[encoder], perturbation=p) for (encoder, p), table in tables.items()],
+        ignore_index=True,
+    )
+
+
+def consistency_tables(curves: "pd.DataFrame") -> dict[str, Observations]:
+    """The observations of every model of consistency, by the model's name.
 
     Parameters
     ----------
     curves : pandas.DataFrame
         plots/consistency/ENCODER/PERTURBATION/curves.csv of all pairs (measure, audio, latent, value, strength,
-        number), with columns encoder (a level) and perturbation.
-
-    Returns
-    -------
-    dict of name to (title, response, factors, pandas.DataFrame)
-        Tables have the columns of the factors, and encoder, perturbation, value, magnitude and response.
+        number), as :func:`join_curves` returns them.
     """
     curves = curves.rename(columns={"strength": "magnitude", "number": "response"})
     models = {}
-    for measure in _MEASURES:
-        of_measure = curves[curves["measure"] == measure]
-        for (audio, latent), rows in of_measure.groupby(["audio", "latent"], sort=False):
-            name = "_".join(part for part in (measure, audio, latent) if part)
-            spaces = " and ".join(_SPACES.get(part, part) for part in (audio, latent) if part)
-            factors = ("encoder", "perturbation")
+    for measure, title in _MEASURES.items():
+        for (audio, latent), rows in curves[curves["measure"] == measure].groupby(["audio", "latent"], sort=False):
+            parts = [str(part) for part in (audio, latent) if part]
+            factors: tuple[str, ...] = ("encoder", "perturbation")
             if latent == "":
                 factors, rows = ("perturbation",), rows.drop_duplicates(["perturbation", "value"])
-            models[name] = f"{_MEASURES[measure]}, {spaces}", _RESPONSES[measure], factors, rows
+            title_of_spaces = f"{title}, {' and '.join(_SPACES.get(part, part) for part in parts)}"
+            models["_".join([measure, *parts])] = Observations(title_of_spaces, _RESPONSES[measure], factors, rows)
     # those of distances between vectors first, as in the study
-    return {name: model for audio in (False, True) for name, model in models.items() if (len(model[2]) == 1) == audio}
+    return dict(sorted(models.items(), key=lambda model: len(model[1].factors), reverse=True))
 
 
-def performance_table(curves, better):
+def performance_table(curves: "pd.DataFrame", better: Mapping[str, str]) -> "tuple[pd.DataFrame, list[str]]":
     """The observations of the model of performance, standardised within tasks.
 
     Parameters
     ----------
     curves : pandas.DataFrame
-        plots/performance/ENCODER/PERTURBATION/curves.csv of all pairs (task, value, strength, number), with columns
-        encoder (a level) and perturbation.
+        plots/performance/ENCODER/PERTURBATION/curves.csv of all pairs (task, value, strength, number), as
+        :func:`join_curves` returns them.
     better : dict of task to "higher" or "lower"
 
     Returns
@@ -159,19 +242,24 @@ def performance_table(curves, better):
             notes.append(f"The task {task} is left out: its numbers are all the same, or fewer than two.")
             table = table[table["task"] != task]
             continue
-        sign = -1 if better[task] == "lower" else 1
+        sign = -1 if better[str(task)] == "lower" else 1
         table.loc[numbers.index, "response"] = sign * (numbers - known.mean()) / known.std(ddof=1)
     return table, notes
 
 
-def _constant(numbers):
-    return len(numbers) < 2 or np.ptp(numbers) <= _ROUNDING * np.abs(numbers).max()
+def _constant(numbers: NDArray[np.float64]) -> bool:
+    return len(numbers) < 2 or bool(np.ptp(numbers) <= _ROUNDING * np.abs(numbers).max())
 
 
 # ----------------------------------------------------------------------------------------------------------- the models
 
 
-def analyse(consistency, performance, better, options):
+def analyse(
+    consistency: "pd.DataFrame",
+    performance: "pd.DataFrame | None",
+    better: Mapping[str, str],
+    options: Significance,
+) -> "tuple[SignificanceResult, pd.DataFrame, pd.DataFrame]":
     """All numbers and plot data.
 
     Parameters
@@ -179,12 +267,11 @@ def analyse(consistency, performance, better, options):
     consistency : pandas.DataFrame, see :func:`consistency_tables`
     performance : pandas.DataFrame or None, see :func:`performance_table`
     better : dict of task to "higher" or "lower"
-    options : earshift.pipeline.config.Significance
+    options : Significance
 
     Returns
     -------
-    dict
-        Content of metrics/significance.json.
+    SignificanceResult
     pandas.DataFrame
         Estimated marginal means (model, factor, level, mean, se, low, high).
     pandas.DataFrame
@@ -193,69 +280,63 @@ def analyse(consistency, performance, better, options):
     """
     import pandas as pd
 
-    models, means, fitted = {}, [], []
-    for name, (title, response, factors, table) in consistency_tables(consistency).items():
-        pairs = [factors] if len(factors) > 1 else []
-        models[name], *rows = _model(title, response, table, factors, pairs, options)
-        _add(name, rows, means, fitted)
+    observations, notes = consistency_tables(consistency), {}
     if performance is not None and len(performance):
-        table, notes = performance_table(performance, better)
+        table, notes[PERFORMANCE] = performance_table(performance, better)
+        response = "performance, standardised within its task, more is better"
         factors = ("task", "encoder", "perturbation")
-        pairs = [("task", "encoder"), ("task", "perturbation"), ("encoder", "perturbation")]
-        title, response = "Performance", "performance, standardised within its task, more is better"
-        models[PERFORMANCE], *rows = _model(title, response, table, factors, pairs, options)
-        models[PERFORMANCE]["notes"] = notes + models[PERFORMANCE]["notes"]
-        _add(PERFORMANCE, rows, means, fitted)
-    return (
-        {"confidence": options.confidence, "models": models, "notes": list(NOTES)},
-        pd.DataFrame(means, columns=["model", "factor", "level", "mean", "se", "low", "high"]),
-        pd.DataFrame(
-            fitted,
-            columns=["model", "encoder", "task", "perturbation", "value", "observed", "fitted", "low", "high"],
-        ),
-    )
+        observations[PERFORMANCE] = Observations("Performance", response, factors, table)
+    models: dict[str, ModelResult] = {}
+    means: list[tuple[object, ...]] = []
+    fitted: list[tuple[object, ...]] = []
+    for name, of in observations.items():
+        models[name], curves = _model(of, notes.get(name, []), options)
+        fitted += [(name, *row) for row in curves]
+        means += [
+            (name, factor, level, *numbers.values())
+            for factor, by_level in models[name]["means"].items()
+            for level, numbers in by_level.items()
+        ]
+    result: SignificanceResult = {"confidence": options.confidence, "models": models, "notes": list(NOTES)}
+    return result, pd.DataFrame(means, columns=_MEANS), pd.DataFrame(fitted, columns=_FITTED)
 
 
-def _add(name, rows, means, fitted):
-    for table, found in zip((means, fitted), rows, strict=True):
-        table += [(name, *row) for row in found]
-
-
-def _model(title, response, table, factors, interactions, options):
-    """One model: its metrics, and its rows of both tables of plot data."""
+def _model(
+    observations: Observations, notes: list[str], options: Significance
+) -> tuple[ModelResult, list[tuple[object, ...]]]:
+    """One model: its numbers, and the rows of its fitted curves."""
+    title, response, factors, table = observations
     kept = table[np.isfinite(table["response"]) & np.isfinite(table["magnitude"])]
-    notes, numbers = [], kept["response"].to_numpy(dtype=np.float64)
+    numbers = kept["response"].to_numpy(dtype=np.float64)
     if len(kept) < len(table):
-        notes.append(f"{len(table) - len(kept)} of {len(table)} observations have no number and are left out.")
-    result = {"title": title, "response": response, "observations": len(kept), "r2": None, "edf": None,
-              "residual_df": None, "scale": None, "terms": {}, "means": {}, "notes": notes}  # fmt: skip
-    if not len(kept):
-        notes.append("No observation has a number.")
-        return result, [], []
-    if _constant(numbers):
-        notes.append(f"All observations are {numbers[0]:.6g}: nothing to explain, no tests.")
-        return result, [], []
+        notes = [*notes, f"{len(table) - len(kept)} of {len(table)} observations have no number and are left out."]
+    result: ModelResult = {"title": title, "response": response, "observations": len(kept), "r2": None, "edf": None,
+                           "residual_df": None, "scale": None, "terms": {}, "means": {}, "notes": notes}  # fmt: skip
+    if not len(kept) or _constant(numbers):
+        known = f"All observations are {numbers[0]:.6g}: nothing to explain, no tests." if len(kept) else ""
+        return {**result, "notes": [*notes, known or "No observation has a number."]}, []
     labels = {factor: kept[factor].to_numpy() for factor in factors}
+    interactions = list(combinations(factors, 2))
     fit = gam.fit(numbers, kept["magnitude"].to_numpy(), labels, interactions, basis=options.basis)
-    notes += _notes(fit)
+    reach = fit.reach(options.confidence)
     result |= {"r2": fit.r2, "edf": fit.edf, "residual_df": fit.residual_df, "scale": fit.scale}
+    result["notes"] = [*notes, *_notes(fit)]
     result["terms"] = {
         ":".join(term): {"f": f, "df": df, "residual_df": fit.residual_df, "p": p}
         for term, (f, df, p) in fit.anova().items()
     }
-    reach, means = fit.reach(options.confidence), []
-    for factor in factors:
-        if (factor,) not in fit.terms and len(fit.levels[factor]) > 1:
-            continue
-        rows = list(zip(fit.levels[factor], *(of.tolist() for of in fit.means(factor)), strict=True))
-        rows = [(level, mean, se, mean - reach * se, mean + reach * se) for level, mean, se in rows]
-        result["means"][factor] = {level: dict(zip(("mean", "se", "low", "high"), row, strict=True))
-                                   for level, *row in rows}  # fmt: skip
-        means += [(factor, *row) for row in rows]
-    return result, means, _fitted(kept, factors, numbers, fit, reach)
+    result["means"] = {
+        factor: {
+            level: {"mean": mean, "se": se, "low": mean - reach * se, "high": mean + reach * se}
+            for level, mean, se in zip(fit.levels[factor], *(of.tolist() for of in fit.means(factor)), strict=True)
+        }
+        for factor in factors
+        if (factor,) in fit.terms or len(fit.levels[factor]) == 1
+    }
+    return result, _fitted(kept, factors, numbers, fit, reach)
 
 
-def _notes(fit):
+def _notes(fit: gam.Fit) -> Iterator[str]:
     """What a reader must know about a fit, one sentence each."""
     for term, reason in fit.left_out:
         yield f"{':'.join(term)} is left out: {reason}."
@@ -268,84 +349,12 @@ def _notes(fit):
         yield "The model has as many parameters as there are observations: no tests, no intervals."
 
 
-def _fitted(kept, factors, numbers, fit, reach):
+def _fitted(
+    kept: "pd.DataFrame", factors: tuple[str, ...], numbers: NDArray[np.float64], fit: gam.Fit, reach: float
+) -> list[tuple[object, ...]]:
     errors = reach * np.sqrt(fit.variance * fit.scale)
     columns = [kept[name] if name in factors else [""] * len(kept) for name in ("encoder", "task", "perturbation")]
-    rows = {}
+    rows: dict[tuple[object, ...], tuple[list[float], float, float, float]] = {}
     for *key, observed, value, error in zip(*columns, kept["value"], numbers, fit.fitted, errors, strict=True):
         rows.setdefault(tuple(key), ([], value, value - error, value + error))[0].append(observed)
     return [(*key, float(np.mean(observed)), *rest) for key, (observed, *rest) in rows.items()]
-
-
-# ------------------------------------------------------------------------------------------------------------ the files
-
-
-def read_curves(analysis, pairs, level):
-    """plots/ANALYSIS/ENCODER/PERTURBATION/curves.csv of all pairs as one table.
-
-    Parameters
-    ----------
-    analysis : str
-    pairs : list of (encoder, perturbation)
-    level : dict of encoder to what stands in the column encoder
-
-    Raises
-    ------
-    UserError
-        If one is missing.
-    """
-    import pandas as pd
-
-    types = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_NUMBERS, float)
-    tables = []
-    for encoder, perturbation in pairs:
-        path = paths.plots(analysis, encoder, perturbation) / "curves.csv"
-        try:
-            table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, [""]))
-        except FileNotFoundError as error:
-            raise UserError(
-                f"{path} is missing; `dvc repro {analysis}@{encoder}-{perturbation}` computes it, `dvc pull` fetches it"
-            ) from error
-        tables.append(table.assign(encoder=level[encoder], perturbation=perturbation))
-    return pd.concat(tables, ignore_index=True)
-
-
-def read_better(pairs):
-    """Whether more is better, by task, from metrics/performance/ENCODER/PERTURBATION.json.
-
-    Raises
-    ------
-    UserError
-        If a file is missing or not whole.
-    """
-    better = {}
-    for encoder, perturbation in pairs:
-        path = paths.metrics(PERFORMANCE, encoder, perturbation)
-        numbers = read_json(path)
-        if numbers is None:
-            raise UserError(
-                f"{path} is missing or not whole; `dvc repro {PERFORMANCE}@{encoder}-{perturbation}` makes it"
-            )
-        better |= {task: of["better"] for task, of in numbers["tasks"].items()}
-    return better
-
-
-@command
-def main():
-    """Test what all selected encoders and perturbations do."""
-    loaded = params.load()
-    level = levels(loaded)
-    pairs = [(encoder, perturbation) for encoder in loaded.run.encoders for perturbation in loaded.run.perturbations]
-    performance, better = None, {}
-    if any((paths.plots(PERFORMANCE, *pair) / "curves.csv").exists() for pair in pairs):
-        performance, better = read_curves(PERFORMANCE, pairs, level), read_better(pairs)
-    consistent = [pair for pair in pairs if pair[0] in of_vectors(loaded)]
-    consistency = read_curves("consistency", consistent, level)
-    result, means, fitted = analyse(consistency, performance, better, loaded.significance)
-    write_table(paths.SIGNIFICANCE_PLOTS / "means.csv", means)
-    write_table(paths.SIGNIFICANCE_PLOTS / "fitted.csv", fitted)
-    write_json(paths.SIGNIFICANCE, result)
-
-
-if __name__ == "__main__":
-    main()

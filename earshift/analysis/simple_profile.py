@@ -10,23 +10,27 @@ NaN where either has fewer frames than a passage.
 
 Squared distances between frames are float32 and good to 7e-7 of their size, sums float64, results float32: relative
 errors stay below 1e-6 whatever the sequences, and a sequence is at 0 from itself exactly. A sum over a passage is that
-of its frames before a multiple of ``subsequence`` and of those after, both of which grow frame by frame: a pair costs
-as much as its frames have distances, nothing is taken away again that would leave rounding behind, and memory holds
-two passages of the candidate alone.
+of its frames before a multiple of ``subsequence`` and of those after, both of which grow frame by frame. So a pair
+costs as much as the distances of its frames, nothing is subtracted (which would leave rounding behind), and memory
+holds only two passages of the candidate.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift.analysis.compiled import compiled, keep_on_disk
-from earshift.analysis.sequences import LANES, packed
+from earshift.analysis.compiled import jit, keep_on_disk
+from earshift.analysis.sequences import LANES, Packed, pack
+
+Frames = NDArray[np.float32]
+Starts = NDArray[np.int64]
 
 
-def simple(query, candidate, subsequence):
-    """SiMPle of two sequences, float32 [shape=(frames, dims)] each; a float."""
-    return float(simple_matrix(packed([query]), packed([candidate]), subsequence)[0, 0])
+def simple(query: Frames, candidate: Frames, subsequence: int) -> float:
+    """SiMPle of two sequences, float32 [shape=(frames, dims)] each, by passages of `subsequence` frames."""
+    return float(simple_matrix(pack([query]), pack([candidate]), subsequence)[0, 0])
 
 
-def simple_matrix(queries, candidates, subsequence):
+def simple_matrix(queries: Packed, candidates: Packed, subsequence: int) -> NDArray[np.float32]:
     """SiMPle of every query to every candidate.
 
     Parameters
@@ -42,8 +46,10 @@ def simple_matrix(queries, candidates, subsequence):
     return _matrix(queries.frames, queries.starts, candidates.frames, candidates.starts, subsequence)
 
 
-@compiled
-def _matrix(queries, starts, candidates, others, subsequence):
+@jit
+def _matrix(
+    queries: Frames, starts: Starts, candidates: Frames, others: Starts, subsequence: int
+) -> NDArray[np.float32]:
     found = np.empty((len(starts) - 1, len(others) - 1), dtype=np.float32)
     for row in range(len(starts) - 1):
         for column in range(len(others) - 1):
@@ -53,8 +59,10 @@ def _matrix(queries, starts, candidates, others, subsequence):
     return found
 
 
-@compiled
-def _profile(queries, first, end, candidates, other, other_end, subsequence):
+@jit
+def _profile(
+    queries: Frames, first: int, end: int, candidates: Frames, other: int, other_end: int, subsequence: int
+) -> NDArray[np.float64]:
     """Distance of each passage of a query to the nearest of a candidate; empty where there are none to compare."""
     count, columns, last = end - first, other_end - other, subsequence - 1
     if count < subsequence or columns < subsequence:

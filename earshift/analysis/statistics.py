@@ -2,29 +2,35 @@
 
 Conventions
 -----------
-Correlations are Spearman's. Strengths are ranks along the grid, and every clip has each value once, so strengths are
-their own ranks up to an affine map and only projections have to be ranked. What is correlated lies on the last axis.
+Correlations are Spearman's, over the last axis. Strengths are ranks along the grid, and every clip has each value once,
+so strengths are their own ranks up to an affine map and only projections have to be ranked.
 Intervals resample or delete whole groups (recordings), never single clips: clips of one recording are alike.
 
 - :func:`average_ranks`, :func:`spearman`, :func:`signed_square`
-- :func:`shuffled`: strengths for a null
+- :func:`shuffle_strengths`: strengths for a null
 - :func:`group_bootstrap`, :func:`resampled_spearman`, :func:`bootstrap_interval`, :func:`bootstrap_p`, :func:`holm`
 - :func:`present_mean`
 - :func:`effective_rank`, :func:`rank_at_energy`, :func:`jackknife_blocks`, :func:`jackknife_interval`
 """
 
 import warnings
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-RESOLUTION = 2.0**-23  # numbers closer than this share of the largest are ties: float32 embeddings tell no more
-NEGLIGIBLE = 1e6 * np.finfo(np.float64).eps  # share below which sklearn's CCA takes a singular value for zero
+RESOLUTION = 2.0**-23  # numbers closer than this share of the largest are ties: float32 resolves no more
+NEGLIGIBLE = 1e6 * float(np.finfo(np.float64).eps)  # share below which sklearn's CCA takes a singular value for zero
 
 _ELEMENTS = 2**21  # numbers per block of work
 _DRAWS = 256  # resamples per block at most, so that memory does not grow with their number
 
+Floats = NDArray[np.float64]
+N = TypeVar("N", bound=np.number)
 
-def average_ranks(values):
+
+def average_ranks(values: ArrayLike) -> Floats:
     """Ranks from 1 along the last axis; ties share their mean rank.
 
     Numbers that differ by less than float32 resolves, on the scale of the largest magnitude along the axis, are ties.
@@ -44,7 +50,7 @@ def average_ranks(values):
     return ranks
 
 
-def _tied_order(values):
+def _tied_order(values: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Sorting order along the last axis and, in that order, where each element's group of ties begins and ends."""
     scale = np.abs(values).max(axis=-1, keepdims=True)
     grains = np.rint(values / np.where(scale > 0, scale, 1) / RESOLUTION)
@@ -62,7 +68,7 @@ def _tied_order(values):
     return order, first, last
 
 
-def spearman(projections, strengths):
+def spearman(projections: ArrayLike, strengths: ArrayLike) -> Floats:
     """Spearman's correlation between projections and strengths along the last axis.
 
     Parameters
@@ -73,41 +79,40 @@ def spearman(projections, strengths):
     Returns
     -------
     float64 [shape=(...)]
-        0 where all projections tie or are rounding noise (they tell nothing about strength), NaN where one is NaN.
+        0 where all projections tie or are rounding noise, NaN where one is NaN.
     """
-    projections, strengths = np.broadcast_arrays(projections, strengths)
-    shape, length = projections.shape[:-1], projections.shape[-1]
-    projections, strengths = projections.reshape(-1, length), strengths.reshape(-1, length)
-    rho = np.empty(len(projections))
-    step = max(1, _ELEMENTS // length)
+    shape = np.broadcast_shapes(np.shape(projections), np.shape(strengths))
+    found, truth = (np.broadcast_to(array, shape).reshape(-1, shape[-1]) for array in (projections, strengths))
+    rho = np.empty(len(found))
+    step = max(1, _ELEMENTS // shape[-1])
     for start in range(0, len(rho), step):
         rows = slice(start, start + step)
-        rho[rows] = _spearman(projections[rows], strengths[rows])
-    return rho.reshape(shape)
+        rho[rows] = _spearman(found[rows], truth[rows])
+    return rho.reshape(shape[:-1])
 
 
-def _spearman(projections, strengths):
+def _spearman(projections: Floats, strengths: Floats) -> Floats:
     strengths = strengths - strengths.mean(axis=1, keepdims=True)
-    missing = np.isnan(projections).any(axis=1)
-    ranks = average_ranks(_settled(np.where(missing[:, None], 0, projections), strengths))
+    missing = np.asarray(np.isnan(projections).any(axis=1))
+    ranks = average_ranks(_zero_noise(np.where(missing[:, None], 0, projections), strengths))
     ranks -= (projections.shape[1] + 1) / 2
     rho = _ratio((ranks * strengths).sum(axis=1), (ranks**2).sum(axis=1) * (strengths**2).sum(axis=1))
     rho[missing] = np.nan
     return rho
 
 
-def _settled(projections, strengths):
+def _zero_noise(projections: Floats, strengths: Floats) -> Floats:
     """Projections, with rows that are zero but for rounding set to zero."""
     silent = np.abs(projections).max(axis=-1) <= NEGLIGIBLE * np.abs(strengths).max(axis=-1)
     return np.where(silent[..., None], 0, projections)
 
 
-def _ratio(covariance, product):
+def _ratio(covariance: Floats, product: Floats) -> Floats:
     """Correlation from a covariance and the product of two variances; 0 where one does not vary."""
     return np.clip(covariance / np.sqrt(np.where(product > 0, product, 1)), -1, 1)
 
 
-def signed_square(rho):
+def signed_square(rho: Floats) -> Floats:
     """Squared correlation with the correlation's sign: sign(rho) rho^2.
 
     A held-out correlation may be negative. Its plain square would be positive on pure noise; with the sign, noise
@@ -116,7 +121,7 @@ def signed_square(rho):
     return np.sign(rho) * np.square(rho)
 
 
-def shuffled(rng, copies, clips, values):
+def shuffle_strengths(rng: np.random.Generator, copies: int, clips: int, values: int) -> NDArray[np.int16]:
     """Strengths as ranks 0 .. values - 1, shuffled within each clip.
 
     Returns
@@ -131,7 +136,12 @@ def shuffled(rng, copies, clips, values):
 # ----------------------------------------------------------------------------------------------------------- bootstrap
 
 
-def group_bootstrap(rng, groups, resamples, statistic):
+def group_bootstrap(
+    rng: np.random.Generator,
+    groups: NDArray[np.generic],
+    resamples: int,
+    statistic: Callable[[NDArray[np.int64]], NDArray[N]],
+) -> NDArray[N] | None:
     """A statistic on resamples of whole groups, drawn with replacement.
 
     Parameters
@@ -155,7 +165,7 @@ def group_bootstrap(rng, groups, resamples, statistic):
     return np.concatenate([statistic(rng.multinomial(len(names), even, size=draws)[:, member]) for draws in blocks])
 
 
-def resampled_spearman(projections, strengths):
+def resampled_spearman(projections: Floats, strengths: NDArray[np.number]) -> Callable[[NDArray[np.int64]], Floats]:
     """A function from how often each clip occurs to Spearman's correlation over all its clips' points.
 
     Exact for the resample with its repetitions: a point that occurs w times takes w ranks and shares their mean.
@@ -171,11 +181,11 @@ def resampled_spearman(projections, strengths):
         int [shape=(draws, clips)] -> float64 [shape=(draws,)], NaN for a draw without any of the clips
     """
     values = projections.shape[1]
-    centred = np.asarray(strengths, dtype=np.float64) - np.mean(strengths)  # the mean of every resample, too
-    order, first, last = _tied_order(_settled(projections.reshape(1, -1), centred[None])[0])
+    centred = strengths - strengths.mean(dtype=np.float64)  # the mean of every resample, too
+    order, first, last = _tied_order(_zero_noise(projections.reshape(1, -1), centred[None])[0])
     sorted_strengths, owner = centred[order % values], order // values
 
-    def correlation(counts):
+    def correlation(counts: NDArray[np.int64]) -> Floats:
         rho = np.empty(len(counts))
         step = max(1, _ELEMENTS // len(order))
         for start in range(0, len(counts), step):
@@ -194,12 +204,14 @@ def resampled_spearman(projections, strengths):
     return correlation
 
 
-def bootstrap_interval(estimate, draws, confidence, *, bounds):
+def bootstrap_interval(
+    estimate: float, draws: Floats | None, confidence: float, *, bounds: tuple[float, float]
+) -> tuple[float, float] | tuple[None, None]:
     """Percentile interval of bootstrap draws, shifted so that their mean is the estimate.
 
     A resample repeats groups, and clips agree with their own copies. A correlation over clips is therefore higher on
-    resamples than on the data, with few groups so much that the estimate lies outside the plain percentiles; the spread
-    of the draws is what they tell.
+    resamples than on the data, with few groups so much that the estimate lies outside the plain percentiles. So only
+    the spread of the draws is used.
 
     Parameters
     ----------
@@ -220,7 +232,9 @@ def bootstrap_interval(estimate, draws, confidence, *, bounds):
     return low, high
 
 
-def with_interval(name, estimate, draws, confidence, bounds):
+def with_interval(
+    name: str, estimate: float, draws: Floats | None, confidence: float, bounds: tuple[float, float]
+) -> dict[str, float | None]:
     """An estimate under its name, and the ends of its :func:`bootstrap_interval` under that with _low and _high."""
     estimate = float(estimate)
     draws = draws if np.isfinite(estimate) else None
@@ -228,11 +242,11 @@ def with_interval(name, estimate, draws, confidence, bounds):
     return {name: estimate, f"{name}_low": low, f"{name}_high": high}
 
 
-def bootstrap_p(estimate, draws):
-    """Two-sided p of the null hypothesis that what is estimated is 0, from bootstrap draws.
+def bootstrap_p(estimate: float, draws: Floats | None) -> float | None:
+    """Two-sided p of the null hypothesis that the estimated number is 0, from bootstrap draws.
 
-    Draws less their mean show how the estimate spreads; p is the share of them that lie as far from 0 as the estimate
-    does, the estimate itself counted among them (A. Davison and D. Hinkley, Bootstrap Methods, 1997, 4.4).
+    p is the share of the draws, less their mean, that lie as far from 0 as the estimate, which itself counts as one of
+    them (A. Davison and D. Hinkley, Bootstrap Methods, 1997, 4.4).
 
     Parameters
     ----------
@@ -249,7 +263,7 @@ def bootstrap_p(estimate, draws):
     return float((1 + (np.abs(draws - draws.mean()) >= abs(estimate)).sum()) / (1 + len(draws)))
 
 
-def holm(p_values):
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's correction for several tests (S. Holm, 1979).
 
     Parameters
@@ -261,30 +275,29 @@ def holm(p_values):
     list of float or None
     """
     tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    corrected, largest = [None] * len(p_values), 0.0
+    corrected: list[float | None] = [None] * len(p_values)
+    largest = 0.0
     for place, (p, i) in enumerate(tested):
         largest = max(largest, min(1.0, (len(tested) - place) * p))
         corrected[i] = largest
     return corrected
 
 
-def present_mean(rows):
-    """Mean over rows of what is not NaN, column by column; None where the rows are None."""
-    if any(row is None for row in rows):
-        return None
+def present_mean(rows: ArrayLike) -> Floats:
+    """Mean over rows of the numbers that are not NaN, column by column."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        return np.nanmean(np.asarray(rows), axis=0)
+        return np.asarray(np.nanmean(np.asarray(rows, dtype=np.float64), axis=0))
 
 
 # ------------------------------------------------------------------------------------------------------------- spectra
 
 
-def effective_rank(energies):
+def effective_rank(energies: Floats) -> float:
     """How many equally strong directions would spread the energy as evenly: exp of the entropy of its shares.
 
     The shares are those of the energy, s^2 / sum s^2, as of the eigenvalues of a covariance: k orthogonal directions
-    used alike give k, and what adds energy epsilon changes the rank by little. Roy and Vetterli (EUSIPCO 2007) take the
+    used alike give k, and a little more energy changes the rank by little. Roy and Vetterli (EUSIPCO 2007) take the
     shares of s itself, which lifts a long tail of small singular values: noise of 1 % of the energy, spread over a
     hundred directions, would count for several whole directions.
 
@@ -303,16 +316,16 @@ def effective_rank(energies):
     return float(max(1.0, np.exp(-(shares * np.log(shares)).sum())))
 
 
-def rank_at_energy(energies, share):
+def rank_at_energy(energies: Floats, share: float) -> int | None:
     """The least number of directions that hold at least `share` of the energy; None where there is none."""
     total = energies.sum()
     if not total > 0:
         return None
     held = np.cumsum(energies) / total
-    return int(min(np.searchsorted(held, share * (1 - 1e-12)), len(energies) - 1)) + 1
+    return min(int(np.searchsorted(held, share * (1 - 1e-12))), len(energies) - 1) + 1
 
 
-def jackknife_blocks(groups, limit):
+def jackknife_blocks(groups: NDArray[np.generic], limit: int) -> tuple[NDArray[np.intp], int]:
     """Which block of groups each clip belongs to: one group a block, or several where there are more than `limit`.
 
     Returns
@@ -325,7 +338,9 @@ def jackknife_blocks(groups, limit):
     return member % count, count
 
 
-def jackknife_interval(estimate, deleted, confidence):
+def jackknife_interval(
+    estimate: float, deleted: ArrayLike, confidence: float
+) -> tuple[float, float] | tuple[None, None]:
     """Student's t interval around an estimate from its values with one block left out (Tukey's jackknife).
 
     Parameters

@@ -1,4 +1,4 @@
-"""The resampler that OpenL3 hears through: ``kaiser_best`` of resampy before 0.3, which later releases replaced.
+"""The resampler of OpenL3: ``kaiser_best`` of resampy before 0.3, which later releases replaced.
 
 Conventions
 -----------
@@ -14,15 +14,19 @@ time. The loop is compiled by Numba on first use.
 Source: resampy 0.2.2 (core.py, interpn.py, data/kaiser_best.npz); the closed form below gives its table to 3e-16.
 """
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
 
 _CROSSINGS, _PRECISION = 64, 512
 _ROLLOFF, _BETA = 0.9475937167399596, 14.769656459379492
 
 
-def resampled(signal, sample_rate, new_rate):
+def resample(signal: ArrayLike, sample_rate: float, new_rate: float) -> Floats:
     """A signal at another sample rate.
 
     Parameters
@@ -45,7 +49,7 @@ def resampled(signal, sample_rate, new_rate):
 
 
 @lru_cache(maxsize=4)
-def _table(step, gain):
+def _table(step: int, gain: float) -> tuple[NDArray[np.int64], Floats, Floats]:
     """The right half of the filter, and its differences, rearranged.
 
     Returns
@@ -64,14 +68,14 @@ def _table(step, gain):
 
 
 @cache
-def _loop():
+def _loop() -> Callable[..., None]:
     """The sums, compiled. Indices are unsigned, because Numba wraps negative ones around, which takes time."""
     from numba import njit
 
     u = np.uint64
 
     @njit(nogil=True)
-    def resample(signal, ratio, counts, taps, rises, result):
+    def fill(signal, ratio, counts, taps, rises, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         scale, increment, width = min(1.0, ratio), 1.0 / ratio, taps.shape[1]
         taps, rises = taps.reshape(-1), rises.reshape(-1)
         time = 0.0
@@ -95,4 +99,5 @@ def _loop():
             result[t] = total
             time += increment
 
-    return resample
+    compiled: Callable[..., None] = fill
+    return compiled

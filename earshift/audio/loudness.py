@@ -1,19 +1,23 @@
-"""Loudness after ITU-R BS.1770, as EBU R 128 uses it, and audio levelled to another's loudness.
+"""Loudness after ITU-R BS.1770, as EBU R 128 uses it, and matching the loudness of one piece of audio to another's.
 
-Conventions: audio is float32 [shape=(channels, samples)], full scale at 1. Levelling is one gain for all channels;
-samples that pass full scale are kept (the ``clip`` switch and 8-bit storage cut them).
+Conventions: audio is float32 [shape=(channels, samples)], full scale at 1. Loudness is matched by one gain for all
+channels; samples that pass full scale are kept (the ``clip`` switch and 8-bit storage cut them).
 """
 
 import functools
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+Audio = NDArray[np.float32]
 
 _BLOCK = 0.4  # s, of the standard
 _CHANNELS = 5  # the most that the standard weighs
 _TOLERANCE, _TRIES = 0.01, 4  # LU; the gates make loudness not quite proportional to gain
 
 
-def loudness(audio, sample_rate):
+def loudness(audio: Audio, sample_rate: int) -> float:
     """Integrated loudness in LUFS (pyloudnorm), NaN where it is not defined."""
     if audio.shape[1] < _BLOCK * sample_rate or audio.shape[0] > _CHANNELS:
         return float("nan")
@@ -23,14 +27,14 @@ def loudness(audio, sample_rate):
 
 
 @functools.lru_cache
-def _meter(sample_rate):
+def _meter(sample_rate: int) -> Any:
     import pyloudnorm
 
     return pyloudnorm.Meter(sample_rate)
 
 
-def levelled(audio, original, sample_rate):
-    """Audio as loud as the original.
+def match_loudness(audio: Audio, original: Audio, sample_rate: int) -> Audio:
+    """Scale audio to the loudness of the original.
 
     Where integrated loudness is not defined for both (under 0.4 s, all of it below the gate of -70 LUFS, more than five
     channels), or no gain gives it because blocks pass that gate, the RMS over all channels is made the same instead.
@@ -58,6 +62,6 @@ def levelled(audio, original, sample_rate):
     return audio * np.float32(rms(original) / level) if level else audio
 
 
-def rms(audio):
+def rms(audio: Audio) -> float:
     """Root mean square over all samples of all channels, 0 for no samples."""
     return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0

@@ -1,4 +1,4 @@
-"""Mel spectrograms as the encoders of this room were trained on them, without importing librosa (a second per process).
+"""Mel spectrograms as encoders were trained on them, without importing librosa (a second per process).
 
 Conventions
 -----------
@@ -11,19 +11,25 @@ and clip by clip, so the same clip gives the same bits whatever else is computed
 """
 
 from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float32]
 
 _BLOCK = 2048  # frames that are transformed together, so that memory does not grow with the length of a clip
 
 
-def hann(length, *, symmetric=False):
+def hann(length: int, *, symmetric: bool = False) -> Floats:
     """Hann window, float32 [shape=(length,)]: periodic, as spectral analysis wants it, or symmetric."""
     period = length - 1 if symmetric else length
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / period)).astype(np.float32)
 
 
-def mel_spectrogram(signal, *, window, n_fft, hop, filters, power):
+def mel_spectrogram(
+    signal: Floats, *, window: Floats, n_fft: int, hop: int, filters: Any, power: Literal[1, 2]
+) -> Floats:
     """Mel bands of every whole frame of a signal; centre-padding is the caller's.
 
     Parameters
@@ -53,7 +59,16 @@ def mel_spectrogram(signal, *, window, n_fft, hop, filters, power):
 
 
 @lru_cache
-def mel_filters(*, sample_rate, n_fft, bands, low=0.0, high=None, htk=False, normalise=True):
+def mel_filters(
+    *,
+    sample_rate: int,
+    n_fft: int,
+    bands: int,
+    low: float = 0.0,
+    high: float | None = None,
+    htk: bool = False,
+    normalise: bool = True,
+) -> Any:
     """Triangular filters with equally spaced centres on a mel scale, as ``librosa.filters.mel`` defines them.
 
     Parameters
@@ -83,11 +98,11 @@ def mel_filters(*, sample_rate, n_fft, bands, low=0.0, high=None, htk=False, nor
     return csr_array(triangles.astype(np.float32))
 
 
-def _hertz_to_htk(hertz):
+def _hertz_to_htk(hertz: ArrayLike) -> NDArray[np.float64]:
     return 2595 * np.log10(1 + np.asarray(hertz) / 700)
 
 
-def _htk_to_hertz(mel):
+def _htk_to_hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
@@ -97,11 +112,11 @@ _BREAK = 1000.0  # Hz
 _STEP = np.log(6.4) / 27
 
 
-def _hertz_to_slaney(hertz):
+def _hertz_to_slaney(hertz: ArrayLike) -> NDArray[np.float64]:
     hertz = np.asarray(hertz, dtype=np.float64)
     steps = np.log(np.maximum(hertz, _BREAK) / _BREAK) / _STEP
     return np.where(hertz < _BREAK, hertz / _LINEAR, _BREAK / _LINEAR + steps)
 
 
-def _slaney_to_hertz(mel):
+def _slaney_to_hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(mel < _BREAK / _LINEAR, _LINEAR * mel, _BREAK * np.exp(_STEP * (mel - _BREAK / _LINEAR)))

@@ -5,10 +5,15 @@ import io
 import os
 import stat
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NoReturn
 
 from earshift.errors import UserError
+from earshift.protocols import StrPath
+
+Table = tuple[list[str], list[tuple[int, dict[str, str]]]]
 
 _PCM, _EXTENSIBLE = 1, 0xFFFE
 _FMT_BYTES = 40  # of a format chunk, at most, that say anything
@@ -16,7 +21,7 @@ _CHUNKS = 1000  # of a WAV file before its audio
 LARGEST_TABLE = 1 << 28  # bytes
 
 
-def files_below(root):
+def files_below(root: StrPath) -> Iterator[str]:
     """Paths of all files below `root`, relative to it, with forward slashes; nothing hidden, links followed once.
 
     Pipes, sockets and devices are no files: reading one may have no end. A link to nowhere is one that cannot be read.
@@ -27,7 +32,7 @@ def files_below(root):
         If a folder cannot be listed.
     """
 
-    def fail(error):
+    def fail(error: OSError) -> NoReturn:
         raise UserError(f"{error.filename} cannot be listed ({error.strerror}); change its permissions") from error
 
     entered = set()
@@ -43,14 +48,14 @@ def files_below(root):
                 yield Path(folder, name).relative_to(root).as_posix()
 
 
-def _may_be_read(path):
+def _may_be_read(path: str) -> bool:
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
         return True
 
 
-def table(path, option):
+def table(path: Path, option: str) -> Table:
     """Columns and rows of a CSV file, all words stripped of the white space around them.
 
     Parameters
@@ -80,7 +85,7 @@ def table(path, option):
     return table_in(content, path, option)
 
 
-def table_in(content, path, option):
+def table_in(content: bytes, path: StrPath, option: str) -> Table:
     """The same of the bytes of a file; `path` is what messages call it."""
     try:
         text = content.decode("utf-8-sig")
@@ -101,17 +106,17 @@ def table_in(content, path, option):
     return columns, rows
 
 
-def first_few(names, what="files"):
+def first_few(names: Iterable[str], what: str = "files") -> str:
     """The name where it is one, else how many there are and the first five."""
     names = list(dict.fromkeys(names))
     shown = ", ".join(names[:5])
     return shown if len(names) == 1 else f"{len(names)} {what} ({shown}{', ...' if len(names) > 5 else ''})"
 
 
-def reason(error):
+def reason(error: Exception) -> str:
     """Why a file cannot be read, as libsndfile, the system or Python say it, without decoration."""
-    said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
-    return said.removeprefix("Error :").strip(" .") or type(error).__name__
+    words = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+    return str(words).removeprefix("Error :").strip(" .") or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ class WavHeader:
     promised: int
 
 
-def wav_header(file, size):
+def wav_header(file: IO[bytes], size: int) -> WavHeader:
     """Header of a PCM WAV file, read without its audio.
 
     Parameters

@@ -18,17 +18,20 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import IO
 
 from earshift.audio.reading import first_few
 from earshift.corpora.parts import check_directory, joined, parts
 from earshift.errors import UserError
+from earshift.protocols import StrPath
 
 _RATIO = 200  # times the size of the archive: audio stays far below, even where much of it is silence
 _LOCAL_HEADER = 30  # bytes before the name in front of every member, by the format
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what zipfile unpacks with a bound on memory
-# As zipfile raises them: over damage, names that are no UTF-8, places beyond any file, half a record
+# As zipfile raises them: over damage, names that are no UTF-8, places after the end of any file, half a record
 _TORN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, ValueError,
          OverflowError)  # fmt: skip
 
@@ -37,7 +40,7 @@ class Damaged(Exception):
     """A member that cannot be read; the message says why."""
 
 
-def members(path, *, largest):
+def members(path: StrPath, *, largest: int) -> dict[str, int]:
     """Names and sizes of all files in an archive.
 
     Parameters
@@ -77,7 +80,7 @@ def members(path, *, largest):
     return {info.filename: info.file_size for info in infos}
 
 
-def content(path, name):
+def content(path: StrPath, name: str) -> bytes:
     """All bytes of a member.
 
     Raises
@@ -91,7 +94,7 @@ def content(path, name):
 
 
 @contextlib.contextmanager
-def opened(path, name):
+def opened(path: StrPath, name: str) -> Iterator[IO[bytes]]:
     """A member as a binary file; give `read` a size.
 
     Raises
@@ -106,7 +109,7 @@ def opened(path, name):
         raise Damaged(str(error).removeprefix("Error ") or type(error).__name__) from error
 
 
-def _archive(path):
+def _archive(path: StrPath) -> zipfile.ZipFile:
     try:
         stat = os.stat(path)
     except OSError as error:
@@ -115,7 +118,7 @@ def _archive(path):
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(path, size, changed):
+def _opened(path: str, size: int, changed: int) -> zipfile.ZipFile:
     """An open archive; listing 6,705 members takes longer than reading one."""
     files = parts(path)
     try:
@@ -127,12 +130,12 @@ def _opened(path, size, changed):
         ) from error
 
 
-def _leads_out(name):
+def _leads_out(name: str) -> bool:
     parts = name.replace("\\", "/").split("/")
     return ".." in parts or parts[0] == "" or parts[0].endswith(":") or not PurePosixPath(name).parts
 
 
-def _overlapping(infos, end):
+def _overlapping(infos: Sequence[zipfile.ZipInfo], end: int) -> list[str]:
     """Names of members whose data reach into the next one, or into the directory at the end."""
     infos = sorted(infos, key=lambda info: info.header_offset)
     starts = [*(info.header_offset for info in infos[1:]), end][: len(infos)]

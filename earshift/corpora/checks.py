@@ -6,14 +6,16 @@ every later resampling multiplies them.
 
 import numpy as np
 
+from earshift.corpora.base import Audio
+
 LONGEST = 10_800  # s of a clip
 LARGEST = 1 << 29  # samples of a clip, all channels together: 2 GiB as float32, 101 minutes of stereo at 44.1 kHz
 RATES = (1000, 1_000_000)  # Hz
 SILENCE = -90.0  # dB of full scale: the dither of a 16-bit file without content stays below
 
 
-def beyond(frames, channels, sample_rate):
-    """Which limit a clip passes, by what is known of it, or "" for none.
+def limit_problem(frames: int, channels: int, sample_rate: int) -> str:
+    """Which limit a clip exceeds by its header, or "" for none.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ def beyond(frames, channels, sample_rate):
     return ""
 
 
-def unusable(audio):
+def audio_problem(audio: Audio) -> str:
     """Why a clip cannot be used, or "" where it can.
 
     Parameters

@@ -5,27 +5,30 @@ Conventions
 A file is named by its path below the folder, with forward slashes and its extension, so that a.wav and a.mp3 stay
 apart; its pieces are FILE#1, FILE#2 and so on. Unless a table says otherwise, a file is a group of its own. Audio comes
 as the file holds it: int16 from 16-bit files, else float32 with full scale at 1, at the file's own rate and channels.
-What is wrong with a single file is said in its clips; only what makes the folder as a whole unusable is an error. A
-file may last 30 days where it is cut, the limits of a clip are those of :mod:`earshift.corpora.checks`. Headers may lie:
-memory grows with what is really decoded.
+A problem of a single file is stated in its clips; only a problem of the folder as a whole is an error. A file may last
+30 days where it is cut, the limits of a clip are those of :mod:`earshift.corpora.checks`. Headers may lie: memory grows
+with the samples that are really decoded.
 """
 
 import functools
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
 from earshift.audio.reading import files_below, first_few, reason, table
-from earshift.corpora.base import TAG_SEPARATOR, Clip, Corpus
-from earshift.corpora.checks import LONGEST, beyond, unusable
+from earshift.corpora.base import DOWNLOADS, TAG_SEPARATOR, Audio, Clip, Corpus, Recordings
+from earshift.corpora.checks import LONGEST, audio_problem, limit_problem
+from earshift.corpora.places import file_size
 from earshift.corpora.split import splits_by_group
 from earshift.errors import UserError
 from earshift.options import Interval, Text
+from earshift.protocols import StrPath
 from earshift.storage import provenance
-from earshift.storage.hashes import remembered_sha256
+from earshift.storage.hashes import hash_files
 
 COLUMNS = ("file", "label", "group", "split", "genre", "tags")
 SPLITS = ("train", "test")
@@ -38,6 +41,9 @@ _FILE_SECONDS = 30 * 86_400
 _DENSEST = 1 << 14  # samples per byte of a file: silence in FLAC, the densest there is, has less than half of it
 _BLOCK = 1 << 26  # samples of all channels that are decoded at once; MP3 differs in the last bit from block to block
 _EXACT_SEEK = {"FLOAT", "DOUBLE", "ULAW", "ALAW"}  # beside PCM_*; in Vorbis libsndfile was seen to miss
+
+
+Piece: TypeAlias = tuple[Audio | None, int, str]  # audio, sample rate in Hz or 0, problem or ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Recording:
     group: str
     split: str
     genre: str
-    tags: tuple
+    tags: tuple[str, ...]
     problem: str = ""
 
 
@@ -77,10 +83,10 @@ class Folder(Corpus):
         "Audio of whoever runs this: its rights and terms are theirs to know; sharing this cache shares the audio."
     )
 
-    def at_hand(self):
+    def at_hand(self, downloads: StrPath = DOWNLOADS) -> bool:
         return self.path is not None and Path(self.path).expanduser().exists()
 
-    def recordings(self):
+    def recordings(self, downloads: StrPath = DOWNLOADS) -> list[Recording]:
         """Files sorted by path, long ones in runs of pieces. Reads headers, and those only to count pieces.
 
         Raises
@@ -91,22 +97,17 @@ class Folder(Corpus):
         root = self._root()
         files = _audio_files(root)
         rows = _table(Path(self.labels).expanduser(), files, root) if self.labels else {}
-        recordings = []
+        recordings: list[Recording] = []
         for file in files:
-            row = rows.get(file, {})
-            described = {
-                "label": row.get("label", ""),
-                "group": row.get("group") or file,
-                "split": row.get("split", ""),
-                "genre": row.get("genre", ""),
-                "tags": row.get("tags", ()),
-            }
-            recordings.extend(Recording(file, *run, **described) for run in self._runs(root / file))
+            row, tags = rows.get(file, ({}, ()))
+            label, split, genre = (row.get(column, "") for column in ("label", "split", "genre"))
+            group = row.get("group") or file
+            recordings += [Recording(file, *run, label, group, split, genre, tags) for run in self._runs(root / file)]
         if rows:
             splits_by_group([r.group for r in recordings], [r.split for r in recordings], where=f" in {self.labels}")
         return recordings
 
-    def _root(self):
+    def _root(self) -> Path:
         if self.path is None:
             raise UserError(
                 f"corpus.{self.name}.path is null; name the folder that holds your audio: "
@@ -120,7 +121,7 @@ class Folder(Corpus):
             )
         return root
 
-    def _runs(self, path):
+    def _runs(self, path: Path) -> list[tuple[int, int, int | None]]:
         """(first piece, pieces, samples in a piece) of every run that a file is read in."""
         if self.clip_seconds is None:
             return [(0, 1, None)]
@@ -132,11 +133,12 @@ class Folder(Corpus):
         together = max(int(_TASK_SECONDS / self.clip_seconds), 1)
         return [(first, min(together, pieces - first), length) for first in range(0, pieces, together)]
 
-    def clips(self, recording):
+    def clips(self, recording: Recording) -> list[Clip]:
         """The clips of one file, or of one run of its pieces; those that cannot be used say why."""
         clips = []
         for piece, (audio, sample_rate, problem) in enumerate(_read(self._root(), recording), recording.first + 1):
-            problem = problem or unusable(audio)
+            if audio is not None:
+                problem = problem or audio_problem(audio)
             clips.append(
                 Clip(
                     clip=recording.file if self.clip_seconds is None else f"{recording.file}#{piece}",
@@ -152,55 +154,49 @@ class Folder(Corpus):
             )
         return clips
 
-    def dtype(self, recordings):
+    def dtype(self, recordings: Recordings) -> str:
         headers = filter(None, (_header(self._root() / file) for file in _files(recordings)))
         return "int16" if all(header.subtype == "PCM_16" for header in headers) else "float32"
 
-    def extent(self, recordings):
+    def extent(self, recordings: Recordings) -> tuple[int, int]:
         root, samples = self._root(), 0
         for recording in recordings:
             header = _header(root / recording.file)
             if header:
                 frames = header.frames if recording.length is None else recording.pieces * recording.length
                 whole = recording.length or header.frames
-                samples += 0 if beyond(whole, header.channels, header.samplerate) else frames * header.channels
+                samples += 0 if limit_problem(whole, header.channels, header.samplerate) else frames * header.channels
         return sum(recording.pieces for recording in recordings), samples
 
-    def identity(self, recordings):
+    def content_hashes(self, recordings: Recordings) -> dict[str, Any]:
         files = _files(recordings)
         paths = [self._root() / file for file in files]
-        hashes = remembered_sha256(paths)
+        rows = zip(files, map(file_size, paths), hash_files(paths), strict=True)
         return {
-            "files": [[file, _size(path), sha256] for file, path, sha256 in zip(files, paths, hashes, strict=True)],
+            "files": list(map(list, rows)),
             "labels": provenance.file_sha256(Path(self.labels).expanduser()) if self.labels else None,
         }
 
 
 @dataclass(frozen=True)
 class Tagged(Folder):
-    """A folder beside ``folder``: what networks learn from where it is not what they are measured on."""
+    """A second folder: audio to train networks on where ``folder`` holds the audio that they are measured on."""
 
     name = "tagged"
 
 
-def _files(recordings):
+def _files(recordings: Recordings) -> list[str]:
     return list(dict.fromkeys(recording.file for recording in recordings))
-
-
-def _size(path):
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
 
 
 # ------------------------------------------------------------------------------------------------------------- listing
 
 
-def _audio_files(root):
+def _audio_files(root: Path) -> list[str]:
     """Paths below `root` of all files with an extension of audio, sorted; nothing hidden, links followed once."""
     known = _extensions()
-    files, others = [], Counter()
+    files: list[str] = []
+    others: Counter[str] = Counter()
     for path in files_below(root):
         extension = PurePosixPath(path).suffix.lower()
         if extension[1:] in known:
@@ -223,14 +219,14 @@ def _audio_files(root):
 
 
 @functools.cache
-def _extensions():
+def _extensions() -> frozenset[str]:
     """Extensions, without the dot, of what libsndfile reads by itself (raw files lack a header)."""
     import soundfile
 
     return frozenset(name.lower() for name in soundfile.available_formats()) - {"raw"} | _EXTENSIONS
 
 
-def _writable_as_text(path):
+def _writable_as_text(path: str) -> bool:
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -238,8 +234,8 @@ def _writable_as_text(path):
     return all(ord(character) >= 32 and ord(character) != 127 for character in path)
 
 
-def _table(path, files, root):
-    """Rows of the table of labels, by file; the tags of a row as a tuple.
+def _table(path: Path, files: Sequence[str], root: Path) -> dict[str, tuple[dict[str, str], tuple[str, ...]]]:
+    """Rows of the table of labels and their tags, by file.
 
     Raises
     ------
@@ -249,28 +245,29 @@ def _table(path, files, root):
     """
     columns, lines = table(path, "corpus.folder.labels")
     _check_columns(columns, path)
-    rows, twice = {}, []
-    for number_, row in lines:
+    rows: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {}
+    twice = []
+    for number, row in lines:
         file = PurePosixPath(row.pop("file")).as_posix()
         if row.get("split", "") not in ("", *SPLITS):
             raise UserError(
-                f"{path}, row {number_}: split is {row['split']!r}; it must be train, test, or empty to leave it open"
+                f"{path}, row {number}: split is {row['split']!r}; it must be train, test, or empty to leave it open"
             )
         if file in rows:
             twice.append(file)
-        rows[file] = row | {"tags": _tags(row.get("tags", ""), f"{path}, row {number_}")}
+        rows[file] = row, _tags(row.get("tags", ""), f"{path}, row {number}")
     if twice:
         raise UserError(f"{path} names {first_few(twice)} more than once; keep one row per file")
-    strangers = sorted(set(rows) - set(files))
-    if strangers:
+    unknown = sorted(set(rows) - set(files))
+    if unknown:
         raise UserError(
-            f"{path} names {first_few(strangers)}, not found among the {len(files)} audio files below {root}; "
+            f"{path} names {first_few(unknown)}, not found among the {len(files)} audio files below {root}; "
             f"write paths relative to that folder, with extension, or drop the rows"
         )
     return rows
 
 
-def _tags(cell, where):
+def _tags(cell: str, where: str) -> tuple[str, ...]:
     """The tags of a cell, each once."""
     if not cell:
         return ()
@@ -283,7 +280,7 @@ def _tags(cell, where):
     return tuple(sorted(set(found)))
 
 
-def _check_columns(columns, path):
+def _check_columns(columns: Sequence[str], path: Path) -> None:
     if "file" not in columns:
         raise UserError(
             f"{path} has no column file (its columns: {', '.join(columns) or 'none'}); add one with each file's path "
@@ -299,7 +296,7 @@ def _check_columns(columns, path):
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def _header(path):
+def _header(path: Path) -> Any:
     """soundfile's info of a file, or None where its header cannot be read."""
     try:
         stat = path.stat()
@@ -309,7 +306,7 @@ def _header(path):
 
 
 @functools.cache
-def _header_of(path, size, changed):
+def _header_of(path: Path, size: int, changed: int) -> Any:
     import soundfile
 
     try:
@@ -319,8 +316,8 @@ def _header_of(path, size, changed):
     return None if found.frames * found.channels > _DENSEST * size else found
 
 
-def _read(root, recording):
-    """(audio or None, sample rate or 0, problem or "") of every piece of a recording that the file really holds.
+def _read(root: Path, recording: Recording) -> Iterator[Piece]:
+    """Every piece of a recording that the file really holds.
 
     Headers of MP3 files may only estimate the length, so the last pieces may turn out not to be there.
     """
@@ -333,8 +330,8 @@ def _read(root, recording):
     try:
         with soundfile.SoundFile(root / recording.file) as file:
             sample_rate = file.samplerate
-            problem = beyond(length or file.frames, file.channels, sample_rate)
-            if file.frames * file.channels > _DENSEST * _size(root / recording.file):
+            problem = limit_problem(length or file.frames, file.channels, sample_rate)
+            if file.frames * file.channels > _DENSEST * (file_size(root / recording.file) or 0):
                 problem = f"its header claims {file.frames * file.channels} samples, more than it can hold"
             if problem:
                 yield from [(None, sample_rate, problem)] * recording.pieces
@@ -342,7 +339,7 @@ def _read(root, recording):
             dtype = "int16" if file.subtype == "PCM_16" else "float32"
             _skip(file, recording.first * (length or 0))
             while read < recording.pieces:
-                audio = _decoded(file, length or file.frames, dtype)
+                audio = _decode(file, length or file.frames, dtype)
                 if length and audio.shape[1] < length and recording.first + read > 0:
                     return
                 yield audio, sample_rate, ""
@@ -352,7 +349,7 @@ def _read(root, recording):
             yield None, sample_rate, f"cannot be read: {reason(error)}"
 
 
-def _decoded(file, frames, dtype):
+def _decode(file: Any, frames: int, dtype: str) -> Audio:
     """So many samples of a file, or as many as it really has: [shape=(channels, samples)]."""
     blocks, step = [], max(_BLOCK // file.channels, 1)
     while frames > 0:
@@ -360,10 +357,11 @@ def _decoded(file, frames, dtype):
         if not len(blocks[-1]):
             break
         frames -= len(blocks[-1])
-    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [np.zeros((0, file.channels), dtype)])).T
+    audio: Audio = blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [np.zeros((0, file.channels), dtype)])
+    return audio.T
 
 
-def _skip(file, frames):
+def _skip(file: Any, frames: int) -> None:
     """Move on by so many frames: by seeking where that is exact, else by decoding what comes before."""
     if file.subtype in _EXACT_SEEK or file.subtype.startswith("PCM_"):
         file.seek(frames)

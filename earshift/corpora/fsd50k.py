@@ -10,26 +10,27 @@ says, evaluation clips are in "test". A clip is a group of its own, its labels a
 Mono, 44.1 kHz, 16 bit. Archives are read in place, in their parts; nothing is extracted.
 """
 
-import io
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from earshift.audio.reading import LARGEST_TABLE, files_below, first_few, reason, table_in, wav_header
-from earshift.corpora import archive
-from earshift.corpora.base import TAG_SEPARATOR, Clip, Corpus
-from earshift.corpora.checks import unusable
+from earshift.audio.reading import LARGEST_TABLE, first_few, table_in
+from earshift.corpora.base import DOWNLOADS, TAG_SEPARATOR, Clip, Corpus, Recordings
+from earshift.corpora.checks import audio_problem
+from earshift.corpora.places import Place, Unreadable, file_size, format_differences
 from earshift.corpora.split import TEST, TRAIN, VALID
 from earshift.errors import UserError
 from earshift.options import Text
-from earshift.pipeline import paths
-from earshift.storage import downloads as fetch
-from earshift.storage import hashes, provenance
+from earshift.protocols import StrPath
+from earshift.storage import downloads as remotes
 
 GROUND_TRUTH, DEV, EVAL = "FSD50K.ground_truth", "FSD50K.dev_audio", "FSD50K.eval_audio"
 
 
-def _remote(file, md5, size):
-    return fetch.Remote(
+def _remote(file: str, md5: str, size: int) -> remotes.Remote:
+    return remotes.Remote(
         file=file,
         urls=(f"https://zenodo.org/records/4060432/files/{file}",),
         hashes=(("md5", md5),),
@@ -55,7 +56,6 @@ ARCHIVES = {
 }
 SAMPLE_RATE, CHANNELS, BITS = 44100, 1, 16
 _WAV_HEADER = 44  # bytes, usually
-_LARGEST = 16 << 20  # bytes; 30 s have 2.6 MB
 _VOCABULARY = "vocabulary.csv"
 _TABLES = {"dev.csv": (DEV, ("fname", "labels", "mids", "split")), "eval.csv": (EVAL, ("fname", "labels", "mids"))}
 _SPLITS = {"train": TRAIN, "val": VALID}
@@ -65,19 +65,21 @@ _SPLITS = {"train": TRAIN, "val": VALID}
 class Recording:
     """One clip.
 
-    source : str, the folder that holds the set's folders, or the archive (its last part) that holds the clip
+    place : Place, the folder that holds the set's folders, or the archive that holds the clip
+    ground_truth : Place, the same of the tables
     file : str, path in it
     clip, split : str
     tags : tuple of str
     frames : int, samples to expect
-    problem : str, what is wrong with it by the tables and its header; "" for nothing
+    problem : str, why it cannot be used by the tables and its header; "" where it can
     """
 
-    source: str
+    place: Place
+    ground_truth: Place
     file: str
     clip: str
     split: str
-    tags: tuple
+    tags: tuple[str, ...]
     frames: int
     problem: str
 
@@ -96,12 +98,12 @@ class Fsd50k(Corpus):
     )
     shareable = False
 
-    def at_hand(self):
+    def at_hand(self, downloads: StrPath = DOWNLOADS) -> bool:
         if self.root is None:
-            return all(fetch.at_hand(remote, paths.DOWNLOADS) for parts in ARCHIVES.values() for remote in parts)
+            return all(remotes.at_hand(remote, downloads) for parts in ARCHIVES.values() for remote in parts)
         return Path(self.root).expanduser().exists()
 
-    def recordings(self):
+    def recordings(self, downloads: StrPath = DOWNLOADS) -> list[Recording]:
         """Clips in the order of dev.csv and eval.csv, their headers read; archives are fetched where they are missing.
 
         Raises
@@ -110,7 +112,7 @@ class Fsd50k(Corpus):
             If the folder is not there, an archive cannot be had or is not safe to read, a table is missing or is not
             what it should be, or a folder of audio has nothing in it.
         """
-        places = self._places()
+        places = self._places(downloads)
         vocabulary, tables = self._ground_truth(places[GROUND_TRUTH])
         sizes = self._audio(places)
         recordings = []
@@ -118,7 +120,7 @@ class Fsd50k(Corpus):
             folder, _ = _TABLES[table]
             place = places[folder]
             # What has the pinned hashes is as it should be, whatever this module thinks of its headers
-            trusted = place.is_file() and _official(place, ARCHIVES[folder])
+            trusted = place.is_official(ARCHIVES[folder])
             for row in rows:
                 file = f"{folder}/{row['fname']}.wav"
                 tags = tuple(sorted({label.strip() for label in row["labels"].split(",")} - {""}))
@@ -131,12 +133,12 @@ class Fsd50k(Corpus):
                     frames, heard = _header(place, file, sizes[folder][file])
                     problem = problem or heard
                 split = _SPLITS[row["split"]] if "split" in row else TEST
-                recordings.append(
-                    Recording(str(place), file, row["fname"], split, tags, 0 if problem else frames, problem)
-                )
+                frames = 0 if problem else frames
+                ground_truth = places[GROUND_TRUTH]
+                recordings.append(Recording(place, ground_truth, file, row["fname"], split, tags, frames, problem))
         return recordings
 
-    def _places(self):
+    def _places(self, downloads: StrPath) -> dict[str, Place]:
         """Where each folder of the set lies: the folder that holds it, or its archive."""
         if self.root is not None:
             root = Path(self.root).expanduser()
@@ -144,20 +146,20 @@ class Fsd50k(Corpus):
                 what = "is a file" if root.is_file() else "does not exist"
                 raise UserError(
                     f"corpus.fsd50k.root is {self.root!r}, which {what}; name the folder that holds {GROUND_TRUTH}, "
-                    f"{DEV} and {EVAL}, or null to take the archives from {fetch.MIRROR} or their official address"
+                    f"{DEV} and {EVAL}, or null to take the archives from {remotes.MIRROR} or their official address"
                 )
-            return dict.fromkeys(ARCHIVES, root)
+            return dict.fromkeys(ARCHIVES, Place(root))
         otherwise = f"; or name a folder that holds {GROUND_TRUTH}, {DEV} and {EVAL}, unpacked, in corpus.fsd50k.root"
         places = {}
-        for folder, remotes in ARCHIVES.items():
-            fetched = [fetch.fetched(remote, paths.DOWNLOADS, otherwise=otherwise) for remote in remotes]
+        for folder, archives in ARCHIVES.items():
+            fetched = [remotes.fetch(remote, downloads, otherwise=otherwise) for remote in archives]
             apart = sorted({str(path.parent) for path in fetched})
             if len(apart) > 1:
                 raise UserError(f"the parts of {folder} lie in {' and '.join(apart)}; move them into one folder")
-            places[folder] = fetched[-1]
+            places[folder] = Place(fetched[-1])
         return places
 
-    def _ground_truth(self, place):
+    def _ground_truth(self, place: Place) -> tuple[set[str], dict[str, list[dict[str, str]]]]:
         """The labels of the vocabulary, and the rows of each table.
 
         Raises
@@ -165,17 +167,17 @@ class Fsd50k(Corpus):
         UserError
             With every table that is missing, or all that is wrong with the columns, names and splits of one.
         """
-        there = _sizes(place, GROUND_TRUTH)
+        there = place.sizes(GROUND_TRUTH)
         wanted = [f"{GROUND_TRUTH}/{name}" for name in (*_TABLES, _VOCABULARY)]
         missing = [file for file in wanted if file not in there]
         if missing:
             (remote,) = ARCHIVES[GROUND_TRUTH]
             raise UserError(
-                f"{', '.join(missing)} missing in {place}; unpack {remote.file} there ({remote.urls[0]}, "
-                f"{remote.identity})"
+                f"{', '.join(missing)} missing in {place.path}; unpack {remote.file} there ({remote.urls[0]}, "
+                f"{remote.pinned})"
             )
         content = {PurePosixPath(file).name: _table_content(place, file) for file in wanted}
-        named = {name: f"{place}/{GROUND_TRUTH}/{name}" for name in content}
+        named = {name: f"{place.path}/{GROUND_TRUTH}/{name}" for name in content}
         # The vocabulary has no header
         head = b"index,label,mid\n"
         lines = content[_VOCABULARY].removeprefix(b"\xef\xbb\xbf")
@@ -190,11 +192,12 @@ class Fsd50k(Corpus):
         both = {row["fname"] for row in tables["dev.csv"]} & {row["fname"] for row in tables["eval.csv"]}
         if both:
             raise UserError(
-                f"dev.csv and eval.csv in {place} both name {first_few(sorted(both), 'clips')}; a clip is in one only"
+                f"dev.csv and eval.csv in {place.path} both name {first_few(sorted(both), 'clips')}; "
+                "a clip is in one only"
             )
         return vocabulary, tables
 
-    def _audio(self, places):
+    def _audio(self, places: Mapping[str, Place]) -> dict[str, dict[str, int]]:
         """Bytes of every file in each folder of audio, by path.
 
         Raises
@@ -202,35 +205,40 @@ class Fsd50k(Corpus):
         UserError
             If a folder has none.
         """
-        sizes = {folder: _sizes(places[folder], folder) for folder in (DEV, EVAL)}
+        sizes = {folder: places[folder].sizes(folder) for folder in (DEV, EVAL)}
         for folder, found in sizes.items():
             if not found:
                 needed = "; ".join(f"{remote.file} (md5 {remote.hashes[0][1]})" for remote in ARCHIVES[folder])
                 raise UserError(
-                    f"no audio in {places[folder]}/{folder}; unpack it there from {needed}, of "
+                    f"no audio in {places[folder].path}/{folder}; unpack it there from {needed}, of "
                     "https://zenodo.org/records/4060432, or leave corpus.fsd50k.root null to have them fetched"
                 )
         return sizes
 
-    def problems(self, recordings):
+    def problems(self, recordings: Recordings) -> list[str]:
         """Clips with unknown or no labels, without audio, empty or of another format, and audio without a row."""
-        kinds = {}
+        kinds: dict[str, list[str]] = {}
         for recording in recordings:
             if recording.problem:
                 kind, _, detail = recording.problem.partition(": ")
                 kinds.setdefault(kind, []).append(f"{recording.file} ({detail})" if detail else recording.file)
         found = [f"{kind}: {first_few(files, 'clips')}" for kind, files in sorted(kinds.items())]
         known = {recording.file for recording in recordings}
-        places = {PurePosixPath(recording.file).parts[0]: Path(recording.source) for recording in recordings}
-        strangers = [file for folder, place in places.items() for file in _sizes(place, folder) if file not in known]
-        if strangers:
-            found.append(f"no row in dev.csv or eval.csv: {first_few(sorted(strangers))}")
+        places = {PurePosixPath(recording.file).parts[0]: recording.place for recording in recordings}
+        unknown = [file for folder, place in places.items() for file in place.sizes(folder) if file not in known]
+        if unknown:
+            found.append(f"no row in dev.csv or eval.csv: {first_few(sorted(unknown))}")
         return found
 
-    def clips(self, recording):
+    def clips(self, recording: Recording) -> list[Clip]:
         """The clip, int16 [shape=(1, samples)] at 44.1 kHz, or why it cannot be used."""
-        audio, sample_rate, problem = (None, 0, recording.problem) if recording.problem else _read(recording)
-        problem = problem or unusable(audio)
+        audio, sample_rate, problem = None, 0, recording.problem
+        if not problem:
+            try:
+                audio, sample_rate = recording.place.wav_audio(recording.file)
+                problem = audio_problem(audio)
+            except Unreadable as error:
+                problem = f"not readable: {error}"
         return [
             Clip(
                 clip=recording.clip,
@@ -243,53 +251,40 @@ class Fsd50k(Corpus):
             )
         ]
 
-    def dtype(self, recordings):
+    def dtype(self, recordings: Recordings) -> str:
         return "int16"
 
-    def extent(self, recordings):
+    def extent(self, recordings: Recordings) -> tuple[int, int]:
         return len(recordings), CHANNELS * sum(recording.frames for recording in recordings)
 
-    def identity(self, recordings):
-        places = self._places()
-        found = {"clips": len(recordings)}
+    def content_hashes(self, recordings: Recordings) -> dict[str, Any]:
+        places = {PurePosixPath(recording.file).parts[0]: recording.place for recording in recordings}
+        places[GROUND_TRUTH] = recordings[0].ground_truth
+        found: dict[str, Any] = {"clips": len(recordings)}
         for folder, place in places.items():
-            if place.is_file():
-                remotes = ARCHIVES[folder]
-                files = [place.with_name(remote.file) for remote in remotes]
-                official = _official(place, remotes)
-                known = [r.identity for r in remotes] if official else hashes.remembered_sha256(files)
-                found[folder] = provenance.fingerprint(files=known)
-                continue
-            files = sorted(_sizes(place, folder))
-            digests = hashes.remembered_sha256([place / file for file in files])
-            found[folder] = provenance.fingerprint(files=[list(row) for row in zip(files, digests, strict=True)])
+            files = [] if place.archived else sorted(place.sizes(folder))
+            found[folder] = place.content_hash(files, ARCHIVES[folder])
         return found
 
 
-def _official(place, remotes):
-    """Whether all parts of an archive are the pinned files."""
-    return all(fetch.official(place.with_name(remote.file), remote) for remote in remotes)
-
-
-def _labels_problem(tags, vocabulary):
+def _labels_problem(tags: Sequence[str], vocabulary: Collection[str]) -> str:
     unknown = [tag for tag in tags if tag not in vocabulary]
     if unknown:
         return f"labels that {_VOCABULARY} lacks: {', '.join(unknown)}"
     return "" if tags else "no labels"
 
 
-def _rows(content, path, wanted):
+def _rows(content: bytes, path: str, wanted: Sequence[str]) -> list[dict[str, str]]:
     """The rows of dev.csv or eval.csv."""
-    columns, rows = table_in(content, path, "corpus.fsd50k.root")
+    columns, numbered = table_in(content, path, "corpus.fsd50k.root")
     if sorted(columns) != sorted(wanted):
         raise UserError(
             f"{path} has the columns {', '.join(columns) or 'none'}; they must be {', '.join(wanted)}, as in "
             f"{GROUND_TRUTH}.zip"
         )
-    rows = [row for _, row in rows]
+    rows = [row for _, row in numbered]
     names = [row["fname"] for row in rows]
-    seen = set()
-    twice = [name for name in names if name in seen or seen.add(name)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     odd = [repr(name) for name in names if not name or "/" in name or "\\" in name]
     splits = sorted({row["split"] for row in rows if "split" in row} - set(_SPLITS))
     wrong = [
@@ -310,61 +305,27 @@ def _rows(content, path, wanted):
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def _sizes(place, folder):
-    """Bytes of every file in a folder of the set, by path below `place`, the folder or archive that holds it."""
-    if place.is_file():
-        members = archive.members(place, largest=_LARGEST)
-        return {file: size for file, size in members.items() if PurePosixPath(file).parts[0] == folder}
-    if not (place / folder).is_dir():
-        return {}
-    return {f"{folder}/{file}": _size(place / folder / file) for file in files_below(place / folder)}
-
-
-def _size(path):
+def _table_content(place: Place, file: str) -> bytes:
+    path = place.path / file
+    if not place.archived and (file_size(path) or 0) > LARGEST_TABLE:
+        raise UserError(f"{path} is larger than {LARGEST_TABLE >> 20} MiB; unpack {GROUND_TRUTH}.zip again")
     try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+        return place.read(file)
+    except Unreadable as error:
+        raise UserError(f"{path} cannot be read ({error}); take {GROUND_TRUTH}.zip again") from error
 
 
-def _content(place, file):
-    return archive.content(place, file) if place.is_file() else (place / file).read_bytes()
-
-
-def _table_content(place, file):
-    try:
-        if not place.is_file() and _size(place / file) > LARGEST_TABLE:
-            raise UserError(f"{place / file} is larger than {LARGEST_TABLE >> 20} MiB; unpack {GROUND_TRUTH}.zip again")
-        return _content(place, file)
-    except (archive.Damaged, OSError) as error:
-        raise UserError(f"{place}/{file} cannot be read ({reason(error)}); take {GROUND_TRUTH}.zip again") from error
-
-
-def _header(place, file, size):
-    """(samples, "" or what is wrong with it) by the header of a clip."""
+def _header(place: Place, file: str, size: int) -> tuple[int, str]:
+    """(samples, "" or why it cannot be used) by the header of a clip."""
     if not size:
         return 0, "empty"
     try:
-        with archive.opened(place, file) if place.is_file() else open(place / file, "rb") as opened:
-            header = wav_header(opened, size)
-    except (ValueError, archive.Damaged, OSError) as error:
-        return 0, f"not readable: {reason(error)}"
-    wanted = ((header.sample_rate, SAMPLE_RATE, "Hz"), (header.channels, CHANNELS, "ch"), (header.bits, BITS, "bit"))
-    found = [f"{value} {unit} instead of {expected}" for value, expected, unit in wanted if value != expected]
+        header = place.wav_header(file, size)
+    except Unreadable as error:
+        return 0, f"not readable: {error}"
+    found = format_differences(header, sample_rate=SAMPLE_RATE, channels=CHANNELS, bits=BITS)
     if found:
         return 0, f"another format: {', '.join(found)}"
     if header.frames < header.promised:
         return 0, f"cut short: after {header.frames} of {header.promised} samples"
     return header.frames, "" if header.frames else "empty"
-
-
-def _read(recording):
-    """(audio or None, sample rate or 0, problem or "") of a clip."""
-    import soundfile
-
-    try:
-        content = _content(Path(recording.source), recording.file)
-        audio, sample_rate = soundfile.read(io.BytesIO(content), dtype="int16", always_2d=True)
-    except (soundfile.SoundFileError, archive.Damaged, OSError) as error:
-        return None, 0, f"not readable: {reason(error)}"
-    return audio.T, sample_rate, ""

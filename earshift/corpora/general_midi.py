@@ -4,23 +4,26 @@ Conventions
 -----------
 A recording is one rendered piece, a group of the split; its excerpts are the clips. Everything about a piece follows
 from the corpus' seed, the instrument and the piece's number alone. The mix of a piece sets the accompaniment's level
-against the predominant part once, over the whole piece; then every excerpt is levelled by itself, so that no class is
-told by its level.
+against the predominant part once, over the whole piece; then every excerpt gets the same loudness by itself, so that
+no class can be recognised by its level.
 """
 
 import functools
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift.corpora.base import Clip, Corpus
-from earshift.corpora.score import INSTRUMENTS, STYLES, composed
+from earshift.corpora.base import DOWNLOADS, Clip, Corpus, Recordings, Stems
+from earshift.corpora.score import INSTRUMENTS, STYLES, Part, Score, compose, deal
 from earshift.corpora.tags import tags
 from earshift.errors import UserError
 from earshift.options import Interval, Seed
+from earshift.protocols import StrPath
 from earshift.storage import provenance
 
 SOUNDFONT = "TimGM6mb.sf2"
@@ -46,7 +49,7 @@ class Recording:
     drums: bool
 
     @property
-    def group(self):
+    def group(self) -> str:
         return f"{self.number:04d}"
 
 
@@ -72,7 +75,7 @@ class GeneralMidi(Corpus):
         f"{_FONT_PACKAGE}); the compositions are random and carry no rights. Share it under the soundfont's terms."
     )
 
-    def recordings(self):
+    def recordings(self, downloads: StrPath = DOWNLOADS) -> list[Recording]:
         """Pieces by number: the first of every instrument, then the second of every one, and so on.
 
         Raises
@@ -80,34 +83,23 @@ class GeneralMidi(Corpus):
         UserError
             If the soundfont or the synthesizer is not installed, or the soundfont is not the pinned one.
         """
-        checked_soundfont()
-        if importlib.util.find_spec(_SYNTH_PACKAGE) is None:
-            raise UserError(
-                f"corpus general_midi needs {_SYNTH_PACKAGE}, which is not installed; run "
-                f"`make repro`, or `pip install --no-deps {_SYNTH_PACKAGE}` (its metadata asks for pyaudio, not needed)"
-            )
+        require_synthesizer(self.name)
         return [self._recording(p, i) for p in range(self.pieces) for i in range(len(INSTRUMENTS))]
 
-    def _recording(self, piece, instrument_index):
+    def _recording(self, piece: int, instrument_index: int) -> Recording:
         code = list(INSTRUMENTS)[instrument_index]
-        style = self._dealt(tuple(STYLES), piece, (instrument_index, 0))
+        style = deal(tuple(STYLES), piece, self.seed, instrument_index, 0)
         return Recording(
             number=piece * len(INSTRUMENTS) + instrument_index + 1,
             piece=piece,
             instrument=code,
             style=style,
-            program=self._dealt(tuple(INSTRUMENTS[code].programs), piece, (instrument_index, 1)),
-            drums=bool(STYLES[style].kits) and self._dealt((True, True, False), piece, (instrument_index, 2)),
+            program=deal(tuple(INSTRUMENTS[code].programs), piece, self.seed, instrument_index, 1),
+            drums=bool(STYLES[style].kits) and deal((True, True, False), piece, self.seed, instrument_index, 2),
         )
 
-    def _dealt(self, options, piece, key):
-        """The option that falls to a piece when all are shuffled and dealt, round after round: each equally often."""
-        turn, place = divmod(piece, len(options))
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(1, *key, turn)))
-        return options[rng.permutation(len(options))[place]]
-
-    def clips(self, recording):
-        """The levelled excerpts of one piece, int16 stereo, with the tags of what plays in each."""
+    def clips(self, recording: Recording) -> list[Clip]:
+        """The excerpts of one piece at ``loudness``, int16 stereo, with the tags of what plays in each."""
         score, style = self._score(recording), STYLES[recording.style]
         mix = np.add(*self.stems(recording))
         drums = "[dru]" if recording.drums else "[nod]"
@@ -115,7 +107,7 @@ class GeneralMidi(Corpus):
             Clip(
                 clip=f"[{recording.instrument}]{drums}[{recording.style}]{recording.group}__{excerpt}",
                 group=recording.group,
-                audio=self.levelled(mix[:, start:stop]),
+                audio=self.match_loudness(mix[:, start:stop]),
                 sample_rate=self.sample_rate,
                 label=INSTRUMENTS[recording.instrument].label,
                 genre=style.name,
@@ -124,7 +116,7 @@ class GeneralMidi(Corpus):
             for excerpt, (start, stop) in enumerate(self.places(recording), 1)
         ]
 
-    def separated(self, recording):
+    def separate(self, recording: Recording) -> list[Stems]:
         """The excerpts of one piece taken apart: (predominant instrument, accompaniment) of each, float32 stereo.
 
         Both have the gain of the excerpt, sample by sample where its peaks are rounded off: they add up to its audio,
@@ -133,11 +125,12 @@ class GeneralMidi(Corpus):
         lead, accompaniment = self.stems(recording)
         pairs = []
         for start, stop in self.places(recording):
-            factor = self._factor(np.add(lead[:, start:stop], accompaniment[:, start:stop]))
-            pairs.append(tuple((stem[:, start:stop] * factor).astype(np.float32) for stem in (lead, accompaniment)))
+            own, others = lead[:, start:stop], accompaniment[:, start:stop]
+            factor = self._factor(np.add(own, others))
+            pairs.append(((own * factor).astype(np.float32), (others * factor).astype(np.float32)))
         return pairs
 
-    def stems(self, recording):
+    def stems(self, recording: Recording) -> Stems:
         """The predominant instrument and its accompaniment over the whole piece, at the levels at which they are mixed.
 
         The RMS of the accompaniment, over both channels and the whole piece, lies ``accompaniment`` dB from that of
@@ -146,19 +139,19 @@ class GeneralMidi(Corpus):
         Returns
         -------
         lead, accompaniment : float32 [shape=(2, samples)]
-            Their sum is the mix that excerpts are cut from, before each is levelled.
+            Their sum is the mix that excerpts are cut from, before the loudness of each is matched.
         """
         score = self._score(recording)
         _, mix_seeds, _ = self._seeds(recording)
         samples = round(self._piece_seconds() * self.sample_rate)
-        lead = rendered((score.lead,), score.tuning, samples=samples, sample_rate=self.sample_rate)
-        accompaniment = rendered(score.accompaniment, score.tuning, samples=samples, sample_rate=self.sample_rate)
+        lead = render((score.lead,), score.tuning, samples=samples, sample_rate=self.sample_rate)
+        accompaniment = render(score.accompaniment, score.tuning, samples=samples, sample_rate=self.sample_rate)
         level = self.accompaniment + np.random.default_rng(mix_seeds).uniform(-_LEVEL_SPREAD, _LEVEL_SPREAD)
         return lead, accompaniment * np.float32(10 ** (level / 20) * _rms(lead) / _rms(accompaniment))
 
-    def _score(self, recording):
+    def _score(self, recording: Recording) -> Score:
         score_seeds, *_ = self._seeds(recording)
-        return composed(
+        return compose(
             score_seeds,
             instrument=INSTRUMENTS[recording.instrument],
             style=STYLES[recording.style],
@@ -167,7 +160,7 @@ class GeneralMidi(Corpus):
             seconds=self._piece_seconds(),
         )
 
-    def places(self, recording):
+    def places(self, recording: Recording) -> list[tuple[int, int]]:
         """Where the excerpts lie in the piece: (start, stop) in samples, one after another, without overlap."""
         *_, cut_seeds = self._seeds(recording)
         gaps = np.random.default_rng(cut_seeds).uniform(0, _GAP, self.excerpts)
@@ -175,14 +168,14 @@ class GeneralMidi(Corpus):
         starts = [int((i * (self.clip_seconds + _GAP) + gap) * self.sample_rate) for i, gap in enumerate(gaps)]
         return [(start, start + length) for start in starts]
 
-    def _piece_seconds(self):
+    def _piece_seconds(self) -> float:
         return self.excerpts * (self.clip_seconds + _GAP)
 
-    def _seeds(self, recording):
+    def _seeds(self, recording: Recording) -> list[np.random.SeedSequence]:
         key = (0, list(INSTRUMENTS).index(recording.instrument), recording.piece)
         return np.random.SeedSequence(self.seed, spawn_key=key).spawn(3)
 
-    def levelled(self, audio):
+    def match_loudness(self, audio: NDArray[np.float32]) -> NDArray[np.int16]:
         """An excerpt at ``loudness`` LUFS (ITU-R BS.1770-4, both channels), as int16.
 
         Samples that would pass 90 % of full scale are rounded off towards it, and the gain is raised until the loudness
@@ -196,52 +189,55 @@ class GeneralMidi(Corpus):
         -------
         int16 [shape=(channels, samples)]
         """
-        shaped, _ = self._shaped(audio)
+        shaped, _ = self._shape(audio)
         return np.minimum(np.round(shaped * 32768), 32767).astype(np.int16)
 
-    def _factor(self, audio):
-        """What every sample of an excerpt is multiplied by when it is levelled, float64 of its shape."""
-        shaped, gain = self._shaped(audio)
-        return np.divide(shaped, audio, out=np.full(audio.shape, 10 ** (gain / 20)), where=audio != 0)
+    def _factor(self, audio: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The gain of every sample of an excerpt in :meth:`match_loudness`, of its shape."""
+        shaped, gain = self._shape(audio)
+        factor = np.full(audio.shape, 10 ** (gain / 20))
+        np.divide(shaped, audio, out=factor, where=audio != 0)
+        return factor
 
-    def _shaped(self, audio):
-        """An excerpt as it is levelled, before it is rounded (float64), and the gain (dB) of what is below the knee."""
+    def _shape(self, audio: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+        """An excerpt at ``loudness``, before it is rounded, and the gain (dB) of samples below the knee."""
         meter = _meter(self.sample_rate)
-        audio = audio.astype(np.float64)
-        gain = self.loudness - meter.integrated_loudness(audio.T)
+        samples = audio.astype(np.float64)
+        gain = float(self.loudness - meter.integrated_loudness(samples.T))
         for _ in range(60):
-            shaped = _rounded_off(audio * 10 ** (gain / 20))
+            shaped = _round_off(samples * 10 ** (gain / 20))
             short = self.loudness - meter.integrated_loudness(shaped.T)
             if abs(short) < _LOUDNESS_TOLERANCE:
                 break
             gain += short
         return shaped, gain
 
-    def dtype(self, recordings):
+    def dtype(self, recordings: Recordings) -> str:
         return "int16"
 
-    def extent(self, recordings):
+    def extent(self, recordings: Recordings) -> tuple[int, int]:
         clips = len(recordings) * self.excerpts
         return clips, clips * 2 * round(self.clip_seconds * self.sample_rate)
 
-    def identity(self, recordings):
+    def content_hashes(self, recordings: Recordings) -> dict[str, Any]:
         return {"soundfont": SOUNDFONT_SHA256, "packages": provenance.versions("numpy", "pyloudnorm", _SYNTH_PACKAGE)}
 
 
-def _rms(audio):
+def _rms(audio: NDArray[np.float32]) -> float:
     return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
 
 
-def _rounded_off(audio):
+def _round_off(audio: NDArray[np.float64]) -> NDArray[np.float64]:
     size = np.abs(audio)
     if size.max() <= _KNEE:
         return audio
     over = np.maximum(size - _KNEE, 0) / (1 - _KNEE)
-    return np.sign(audio) * (np.minimum(size, _KNEE) + (1 - _KNEE) * np.tanh(over))
+    rounded: NDArray[np.float64] = np.sign(audio) * (np.minimum(size, _KNEE) + (1 - _KNEE) * np.tanh(over))
+    return rounded
 
 
 @functools.cache
-def _meter(sample_rate):
+def _meter(sample_rate: int) -> Any:
     import pyloudnorm
 
     return pyloudnorm.Meter(sample_rate)
@@ -251,7 +247,7 @@ def _meter(sample_rate):
 
 
 @functools.cache
-def checked_soundfont():
+def find_soundfont() -> Path:
     """Path of the soundfont in the installed pretty_midi (which is not imported), its content checked.
 
     Raises
@@ -261,7 +257,7 @@ def checked_soundfont():
     """
     fix = f"reinstall it: pip install --force-reinstall --no-deps {_FONT_PACKAGE}==0.2.11.post0"
     spec = importlib.util.find_spec(_FONT_PACKAGE)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise UserError(f"corpus general_midi needs {SOUNDFONT} from {_FONT_PACKAGE}, which is not installed; {fix}")
     path = Path(spec.origin).with_name(SOUNDFONT)
     if not path.is_file():
@@ -275,21 +271,31 @@ def checked_soundfont():
     return path
 
 
+def require_synthesizer(corpus: str) -> None:
+    """Raise a UserError where the soundfont or the synthesizer of a corpus is not installed."""
+    find_soundfont()
+    if importlib.util.find_spec(_SYNTH_PACKAGE) is None:
+        raise UserError(
+            f"corpus {corpus} needs {_SYNTH_PACKAGE}, which is not installed; run "
+            f"`make repro`, or `pip install --no-deps {_SYNTH_PACKAGE}` (its metadata asks for pyaudio, not needed)"
+        )
+
+
 @functools.cache
-def _synth(sample_rate):
+def _synth(sample_rate: int) -> Any:
     """A synthesizer with the soundfont loaded, once per process (loading takes as long as rendering a second)."""
     import tinysoundfont
 
     synth = tinysoundfont.Synth(samplerate=sample_rate)
-    return synth, synth.sfload(str(checked_soundfont()))
+    return synth, synth.sfload(str(find_soundfont()))
 
 
-def rendered(parts, tuning, *, samples, sample_rate):
-    """What some parts sound like together.
+def render(parts: Sequence[Part], tuning: float, *, samples: int, sample_rate: int) -> NDArray[np.float32]:
+    """Some parts played together.
 
     Parameters
     ----------
-    parts : tuple of earshift.corpora.score.Part, at most 16
+    parts : sequence of Part, at most 16
     tuning : float, semitones from concert pitch
     samples : int, length to render
     sample_rate : int, Hz
@@ -328,7 +334,7 @@ def rendered(parts, tuning, *, samples, sample_rate):
     return np.frombuffer(buffer, dtype=np.float32).reshape(-1, 2).T.copy()
 
 
-def _flush(synth):
-    """Let what still rings die away, so that a piece does not depend on the one before it."""
+def _flush(synth: Any) -> None:
+    """Let notes that still ring die away, so that a piece does not depend on the one before it."""
     while np.frombuffer(synth.generate(256), dtype=np.float32).any():
         pass

@@ -11,26 +11,27 @@ The archive is read in place, nothing is extracted. Genre lat_sou is left out, a
 split table, the corpus is exactly the clips that it names, split as it says: there is nothing left to balance.
 """
 
-import io
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from earshift.audio.reading import files_below, first_few, reason, table, wav_header
-from earshift.corpora import archive
-from earshift.corpora.base import Clip, Corpus
-from earshift.corpora.checks import unusable
+from earshift.audio.reading import first_few, table
+from earshift.corpora.base import DOWNLOADS, Clip, Corpus, Recordings
+from earshift.corpora.checks import audio_problem
+from earshift.corpora.places import Place, Unreadable, format_differences
 from earshift.corpora.score import INSTRUMENTS, STYLES
 from earshift.corpora.split import TEST, TRAIN, splits_by_group
 from earshift.errors import UserError
 from earshift.options import Text
-from earshift.pipeline import paths
-from earshift.storage import downloads as fetch
-from earshift.storage import hashes, provenance
+from earshift.protocols import StrPath
+from earshift.storage import downloads as remotes
+from earshift.storage import hashes
 
-ARCHIVE = fetch.Remote(
+ARCHIVE = remotes.Remote(
     file="IRMAS-TrainingData.zip",
     urls=("https://zenodo.org/records/1290750/files/IRMAS-TrainingData.zip",),
     hashes=(("md5", "4fd9f5ed5a18d8e2687e6360b5f60afe"),),  # as mirdata 1.0 pins it
@@ -48,7 +49,6 @@ LEFT_OUT = "latin_soul"
 SAMPLE_RATE, CHANNELS, BITS, SECONDS = 44100, 2, 16, 3.0
 _TOLERANCE = 0.1  # s: mirdata's copy of [cla][cla]0189__2 is a sample short of 3 s
 _WAV_HEADER = 44  # bytes
-_LARGEST = 16 << 20  # bytes; a clip has half a MiB
 
 _FOLDER = "IRMAS-TrainingData"
 _NAME = re.compile(
@@ -75,15 +75,15 @@ class Name:
 class Recording:
     """One clip: IRMAS comes cut.
 
-    source : str, the archive, or the folder that holds the instruments' folders
+    place : Place, the archive, or the folder that holds the instruments' folders
     file : str, path in it
     name : Name
     split : str, "" where it is not given
     frames : int, samples per channel to expect
-    problem : str, what its header says against it; "" for nothing
+    problem : str, why it cannot be used by its header; "" where it can
     """
 
-    source: str
+    place: Place
     file: str
     name: Name
     split: str
@@ -91,7 +91,7 @@ class Recording:
     problem: str
 
 
-def parsed(clip):
+def parse_name(clip: str) -> Name | None:
     """:class:`Name` from the name of a clip, None where it is not a name of IRMAS."""
     match = _NAME.fullmatch(clip)
     if match is None:
@@ -115,12 +115,12 @@ class Irmas(Corpus):
     )
     shareable = False
 
-    def at_hand(self):
+    def at_hand(self, downloads: StrPath = DOWNLOADS) -> bool:
         if self.root is None:
-            return fetch.at_hand(ARCHIVE, paths.DOWNLOADS)
+            return remotes.at_hand(ARCHIVE, downloads)
         return Path(self.root).expanduser().exists()
 
-    def recordings(self):
+    def recordings(self, downloads: StrPath = DOWNLOADS) -> list[Recording]:
         """Clips in the order of their files, their headers read; the archive is fetched where it is missing.
 
         Raises
@@ -129,30 +129,30 @@ class Irmas(Corpus):
             If the folder is not there, the archive cannot be had or is not safe to read, nothing in it is a clip, or
             the split table is wrong.
         """
-        source = self._source()
-        sizes = _sizes(source)
-        clips, strangers = _told_apart(sizes)
+        place = self._place(downloads)
+        sizes = place.sizes()
+        clips, others = _find_clips(sizes)
         if not clips:
-            others = f"; it holds {first_few(strangers)}" if strangers else ""
+            found = f"; it holds {first_few(others)}" if others else ""
             raise UserError(
-                f"no clip of IRMAS in {source}{others}; corpus.irmas.root must name the folder {_FOLDER}, with one "
+                f"no clip of IRMAS in {place.path}{found}; corpus.irmas.root must name the folder {_FOLDER}, with one "
                 f"folder per instrument ({', '.join(OFFICIAL)}), or the folder that it lies in"
             )
         shortfall = _shortfall(clips)
-        if shortfall and fetch.unpinned():
-            print(f"corpus irmas: {shortfall}; taken because {fetch.UNPINNED}=1", file=sys.stderr)
+        if shortfall and remotes.allows_stand_ins():
+            print(f"corpus irmas: {shortfall}; taken because {remotes.UNPINNED}=1", file=sys.stderr)
         splits = self._splits(clips.values())
         # What has the pinned hash is as it should be, whatever this module thinks of its headers
-        trusted = source.is_file() and fetch.official(source, ARCHIVE)
+        trusted = place.archived and remotes.is_official(place.path, ARCHIVE)
         recordings = []
         for file, name in sorted(clips.items()):
             if name.clip in splits:
                 size = sizes[file]
-                frames, problem = (_usual_frames(size), "") if trusted else _header(source, file, size)
-                recordings.append(Recording(str(source), file, name, splits[name.clip], frames, problem))
+                frames, problem = (_usual_frames(size), "") if trusted else _header(place, file, size)
+                recordings.append(Recording(place, file, name, splits[name.clip], frames, problem))
         return recordings
 
-    def _splits(self, names):
+    def _splits(self, names: Iterable[Name]) -> dict[str, str]:
         """The clips that make the corpus, with their splits ("" where the table does not give them)."""
         if self.split_csv is not None:
             return _split_table(Path(self.split_csv).expanduser(), names)
@@ -161,42 +161,47 @@ class Irmas(Corpus):
             raise UserError(f"corpus irmas has no clip but of genre {LEFT_OUT}, which is left out; take the whole set")
         return splits
 
-    def _source(self):
+    def _place(self, downloads: StrPath) -> Place:
         """The archive, or the folder that holds the instruments' folders."""
         if self.root is None:
             otherwise = "; or name its folder, unpacked, in corpus.irmas.root"
-            return fetch.fetched(ARCHIVE, paths.DOWNLOADS, otherwise=otherwise)
+            return Place(remotes.fetch(ARCHIVE, downloads, otherwise=otherwise))
         root = Path(self.root).expanduser()
         if not root.is_dir():
             what = "is a file" if root.is_file() else "does not exist"
             raise UserError(
                 f"corpus.irmas.root is {self.root!r}, which {what}; name the folder {_FOLDER}, or null to take "
-                f"{ARCHIVE.file} from {fetch.MIRROR} or its official address"
+                f"{ARCHIVE.file} from {remotes.MIRROR} or its official address"
             )
-        return root / _FOLDER if (root / _FOLDER).is_dir() else root
+        return Place(root / _FOLDER if (root / _FOLDER).is_dir() else root)
 
-    def problems(self, recordings):
+    def problems(self, recordings: Recordings) -> list[str]:
         """Files that do not belong, clips missing or too many against the official counts, and unusable headers.
 
         With EARSHIFT_UNPINNED=1 the set is a stand-in, and how many clips it has does not matter.
         """
-        source = Path(recordings[0].source)
-        clips, strangers = _told_apart(_sizes(source))
+        place: Place = recordings[0].place
+        clips, others = _find_clips(place.sizes())
         found = []
         shortfall = _shortfall(clips)
-        if shortfall and not fetch.unpinned():
-            found.append(f"{shortfall} ({fetch.UNPINNED}=1 takes a stand-in for the whole set)")
-        if strangers:
-            found.append(f"what does not belong in {source}: {first_few(strangers)}")
+        if shortfall and not remotes.allows_stand_ins():
+            found.append(f"{shortfall} ({remotes.UNPINNED}=1 takes a stand-in for the whole set)")
+        if others:
+            found.append(f"files that do not belong in {place.path}: {first_few(others)}")
         bad = [f"{recording.file} ({recording.problem})" for recording in recordings if recording.problem]
         if bad:
-            found.append(f"what cannot be used: {first_few(bad, 'clips')}")
+            found.append(f"clips that cannot be used: {first_few(bad, 'clips')}")
         return found
 
-    def clips(self, recording):
+    def clips(self, recording: Recording) -> list[Clip]:
         """The clip, int16 [shape=(2, samples)] at 44.1 kHz, or why it cannot be used."""
-        audio, sample_rate, problem = (None, 0, recording.problem) if recording.problem else _read(recording)
-        problem = problem or unusable(audio)
+        audio, sample_rate, problem = None, 0, recording.problem
+        if not problem:
+            try:
+                audio, sample_rate = recording.place.wav_audio(recording.file)
+                problem = audio_problem(audio)
+            except Unreadable as error:
+                problem = f"cannot be read: {error}"
         name = recording.name
         return [
             Clip(
@@ -211,21 +216,15 @@ class Irmas(Corpus):
             )
         ]
 
-    def dtype(self, recordings):
+    def dtype(self, recordings: Recordings) -> str:
         return "int16"
 
-    def extent(self, recordings):
+    def extent(self, recordings: Recordings) -> tuple[int, int]:
         return len(recordings), CHANNELS * sum(recording.frames for recording in recordings)
 
-    def identity(self, recordings):
-        source = Path(recordings[0].source)
-        if source.is_file():
-            audio = ARCHIVE.identity if fetch.official(source, ARCHIVE) else hashes.remembered_sha256([source])[0]
-        else:
-            files = [recording.file for recording in recordings]
-            found = hashes.remembered_sha256([source / file for file in files])
-            rows = [[file, _size(source / file), sha256] for file, sha256 in zip(files, found, strict=True)]
-            audio = provenance.fingerprint(files=rows)
+    def content_hashes(self, recordings: Recordings) -> dict[str, Any]:
+        place: Place = recordings[0].place
+        audio = place.content_hash([recording.file for recording in recordings], [ARCHIVE])
         table = hashes.digest(Path(self.split_csv).expanduser()) if self.split_csv else None
         return {"clips": len(recordings), "audio": audio, "split_csv": table}
 
@@ -233,23 +232,10 @@ class Irmas(Corpus):
 # ------------------------------------------------------------------------------------------------------------- listing
 
 
-def _sizes(source):
-    """Bytes of every file in an archive or below a folder, by path; None for a link to nowhere."""
-    if source.is_dir():
-        return {file: _size(source / file) for file in files_below(source)}
-    return archive.members(source, largest=_LARGEST)
-
-
-def _size(path):
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _told_apart(files):
-    """Clips by file, and what else is there with the reason why it is no clip."""
-    clips, strangers, seen = {}, [], set()
+def _find_clips(files: Iterable[str]) -> tuple[dict[str, Name], list[str]]:
+    """Clips by file, and other files with the reason why they are no clips."""
+    clips: dict[str, Name] = {}
+    others, seen = [], set()
     for file in sorted(files):
         parts = PurePosixPath(file).parts
         if parts[0] == _FOLDER:
@@ -257,29 +243,29 @@ def _told_apart(files):
         if not parts or _ignored(parts):
             continue
         name, why = _clip_name(parts)
-        if not why and name.clip in seen:
-            why = "a second clip of that name"
-        if why:
-            strangers.append(f"{file} ({why})")
+        if name and name.clip in seen:
+            name, why = None, "a second clip of that name"
+        if name is None:
+            others.append(f"{file} ({why})")
         else:
             seen.add(name.clip)
             clips[file] = name
-    return clips, strangers
+    return clips, others
 
 
-def _ignored(parts):
+def _ignored(parts: tuple[str, ...]) -> bool:
     """Whether a path is hidden, left there by macOS, or a note of the authors."""
     return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1].lower().startswith("readme")
 
 
-def _clip_name(parts):
+def _clip_name(parts: tuple[str, ...]) -> tuple[Name | None, str]:
     """(Name or None, why a file is no clip or "") from the parts of its path."""
     if len(parts) != 2 or parts[0] not in OFFICIAL:
         return None, "not in the folder of an instrument"
     file = PurePosixPath(parts[1])
     if file.suffix.lower() != ".wav":
         return None, "no .wav file"
-    name = parsed(file.stem)
+    name = parse_name(file.stem)
     if name is None:
         return None, "no name of IRMAS"
     if name.instrument != parts[0]:
@@ -287,7 +273,7 @@ def _clip_name(parts):
     return name, ""
 
 
-def _shortfall(clips):
+def _shortfall(clips: Mapping[str, Name]) -> str:
     """How the number of clips differs from the official one, in words; "" where it does not."""
     counts = Counter(name.instrument for name in clips.values())
     wrong = [f"{code} {counts[code]} of {count}" for code, count in OFFICIAL.items() if counts[code] != count]
@@ -296,7 +282,7 @@ def _shortfall(clips):
     return f"{len(clips)} clips where IRMAS has {sum(OFFICIAL.values())}: {', '.join(wrong)}"
 
 
-def _split_table(path, names):
+def _split_table(path: Path, names: Iterable[Name]) -> dict[str, str]:
     """The split of every clip that a table names.
 
     Raises
@@ -314,7 +300,8 @@ def _split_table(path, names):
             f"and split, may have instrument and genre, and nothing else"
         )
     known = {name.clip: name for name in names}
-    splits, strangers, twice, values, contradictions = {}, [], [], [], []
+    splits: dict[str, str] = {}
+    missing, twice, values, contradictions = [], [], [], []
     for number, row in rows:
         clip = re.sub(r"\.wav$", "", PurePosixPath(row["file_name"]).name, flags=re.IGNORECASE)
         if clip in splits:
@@ -324,12 +311,12 @@ def _split_table(path, names):
             values.append(f"row {number}: {row['split']!r}")
         name = known.get(clip)
         if name is None:
-            strangers.append(clip)
+            missing.append(clip)
         elif (row.get("instrument", name.label), row.get("genre", name.genre)) != (name.label, name.genre):
             contradictions.append(f"row {number}: {clip} is {name.label}, {name.genre}")
     wrong = []
-    if strangers:
-        wrong.append(f"names {first_few(strangers, 'clips')}, not found among the {len(known)} that are there")
+    if missing:
+        wrong.append(f"names {first_few(missing, 'clips')}, not found among the {len(known)} that are there")
     if twice:
         wrong.append(f"names {first_few(twice, 'clips')} more than once")
     if values:
@@ -347,42 +334,20 @@ def _split_table(path, names):
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def _opened(source, file):
-    return archive.opened(source, file) if source.is_file() else open(source / file, "rb")
-
-
-def _content(source, file):
-    return archive.content(source, file) if source.is_file() else (source / file).read_bytes()
-
-
-def _usual_frames(size):
+def _usual_frames(size: int) -> int:
     return max(size - _WAV_HEADER, 0) // (CHANNELS * BITS // 8)
 
 
-def _header(source, file, size):
-    """(samples per channel, "" or what is wrong with it) by the header of a clip."""
+def _header(place: Place, file: str, size: int) -> tuple[int, str]:
+    """(samples per channel, "" or why it cannot be used) by the header of a clip."""
     try:
-        with _opened(source, file) as opened:
-            header = wav_header(opened, size)
-    except (ValueError, archive.Damaged, OSError) as error:
-        return 0, f"cannot be read: {reason(error)}"
-    wanted = ((header.sample_rate, SAMPLE_RATE, "Hz"), (header.channels, CHANNELS, "ch"), (header.bits, BITS, "bit"))
-    found = [f"{value} {unit} instead of {expected}" for value, expected, unit in wanted if value != expected]
+        header = place.wav_header(file, size)
+    except Unreadable as error:
+        return 0, f"cannot be read: {error}"
+    found = format_differences(header, sample_rate=SAMPLE_RATE, channels=CHANNELS, bits=BITS)
     seconds = header.frames / header.sample_rate
     if header.frames < header.promised:
         found.append(f"cut short after {header.frames} of {header.promised} samples")
     elif abs(seconds - SECONDS) > _TOLERANCE:
         found.append(f"{seconds:.3f} s instead of {SECONDS:g}")
     return (0 if found else header.frames), ", ".join(found)
-
-
-def _read(recording):
-    """(audio or None, sample rate or 0, problem or "") of a clip."""
-    import soundfile
-
-    try:
-        content = _content(Path(recording.source), recording.file)
-        audio, sample_rate = soundfile.read(io.BytesIO(content), dtype="int16", always_2d=True)
-    except (soundfile.SoundFileError, archive.Damaged, OSError) as error:
-        return None, 0, f"cannot be read: {reason(error)}"
-    return audio.T, sample_rate, ""

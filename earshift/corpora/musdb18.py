@@ -8,26 +8,29 @@ the official one; its pieces are TRACK#1, TRACK#2 and so on. What is left at its
 are silent throughout. Taken apart, a piece is its vocals and what is left of the mixture without them.
 
 MP4 stems are read by the package musdb, as evaluations by museval read them: it decodes to 16 bit with ffmpeg, without
-which it cannot even be imported. Of its DB nothing is used, since that starts a process for every track before it says
-which tracks there are; nor is it for WAV, which needs no ffmpeg.
+which it cannot even be imported. Its class DB is not used, since it starts a process for every track before it lists
+them; neither is it used for WAV, which needs no ffmpeg.
 """
 
 import importlib.util
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.audio.reading import first_few, reason, wav_header
-from earshift.corpora.base import Clip, Corpus
-from earshift.corpora.checks import unusable
+from earshift.corpora.base import DOWNLOADS, Clip, Corpus, Recordings, Stems
+from earshift.corpora.checks import audio_problem
+from earshift.corpora.places import Unreadable
 from earshift.corpora.split import TEST, TRAIN, splits_by_group
 from earshift.errors import UserError
 from earshift.options import Interval, Text
+from earshift.protocols import StrPath
 from earshift.storage import provenance
-from earshift.storage.hashes import remembered_sha256
+from earshift.storage.hashes import hash_files
 
 MIXTURE, VOCALS = "mixture", "vocals"
 STREAMS = {MIXTURE: 0, VOCALS: 4}  # of an MP4, as in musdb's configs/mus.yaml
@@ -41,10 +44,6 @@ _WHERE = (
 )
 
 
-class Unreadable(Exception):
-    """A track that cannot be read; the message says why."""
-
-
 @dataclass(frozen=True)
 class Recording:
     """One track.
@@ -52,7 +51,7 @@ class Recording:
     track : str, its name, "ARTIST - TITLE"
     split : "train" or "test"
     path : str, the MP4, or the folder of WAV files
-    problem : str, what the headers of its WAV files say against it; "" for nothing
+    problem : str, why it cannot be used by the headers of its WAV files; "" where it can
     """
 
     track: str
@@ -61,7 +60,7 @@ class Recording:
     problem: str
 
     @property
-    def files(self):
+    def files(self) -> list[str]:
         """Paths of what is read of it."""
         return [self.path] if _is_mp4(self.path) else [str(Path(self.path, f"{stem}.wav")) for stem in STREAMS]
 
@@ -80,10 +79,10 @@ class Musdb18(Corpus):
     )
     shareable = False
 
-    def at_hand(self):
+    def at_hand(self, downloads: StrPath = DOWNLOADS) -> bool:
         return self.root is not None and Path(self.root).expanduser().exists()
 
-    def recordings(self):
+    def recordings(self, downloads: StrPath = DOWNLOADS) -> list[Recording]:
         """Tracks by split and name. Reads the headers of WAV files.
 
         Raises
@@ -111,7 +110,7 @@ class Musdb18(Corpus):
         splits_by_group([r.track for r in recordings], [r.split for r in recordings], where=f" in {root}")
         return recordings
 
-    def _root(self):
+    def _root(self) -> Path:
         if self.root is None:
             raise UserError(f"corpus.musdb18.root is null; {_WHERE}")
         root = Path(self.root).expanduser()
@@ -120,12 +119,12 @@ class Musdb18(Corpus):
             raise UserError(f"corpus.musdb18.root is {self.root!r}, which {what}; {_WHERE}")
         return root
 
-    def problems(self, recordings):
+    def problems(self, recordings: Recordings) -> list[str]:
         """Tracks whose WAV files are missing, no 16-bit WAV, or of different lengths."""
         bad = [f"{recording.track} ({recording.problem})" for recording in recordings if recording.problem]
         return [f"what cannot be used: {first_few(bad, 'tracks')}"] if bad else []
 
-    def clips(self, recording):
+    def clips(self, recording: Recording) -> list[Clip]:
         """The pieces of one track, int16 stereo; a single clip without audio where it has none that can be used."""
         try:
             if recording.problem:
@@ -146,7 +145,7 @@ class Musdb18(Corpus):
             for piece, (start, stop) in places.items()
         ]
 
-    def separated(self, recording):
+    def separate(self, recording: Recording) -> list[Stems]:
         """The pieces of one track taken apart: (vocals, the mixture without them) of each, float32 stereo.
 
         Raises
@@ -166,25 +165,25 @@ class Musdb18(Corpus):
         pairs = []
         for piece in pieces:
             start = (int(piece.clip.rpartition("#")[2]) - 1) * length
-            predominant = _scaled(_exactly(vocals[:, start : start + length], length))
-            pairs.append((predominant, _scaled(piece.audio) - predominant))
+            predominant = _scale(_pad(vocals[:, start : start + length], length))
+            pairs.append((predominant, _scale(np.asarray(piece.audio, dtype=np.int16)) - predominant))
         return pairs
 
-    def _places(self, audio, sample_rate):
+    def _places(self, audio: NDArray[np.int16], sample_rate: int) -> dict[int, tuple[int, int]]:
         """Where the pieces lie that are not silent: (start, stop) in samples, by their numbers from 1."""
         length = round(self.clip_seconds * sample_rate)
         if audio.shape[1] < length:
             raise Unreadable(f"it lasts {audio.shape[1] / sample_rate:.3g} s, less than corpus.musdb18.clip_seconds")
         starts = {piece: (piece - 1) * length for piece in range(1, audio.shape[1] // length + 1)}
-        places = {n: (at, at + length) for n, at in starts.items() if not unusable(audio[:, at : at + length])}
+        places = {n: (at, at + length) for n, at in starts.items() if not audio_problem(audio[:, at : at + length])}
         if not places:
-            raise Unreadable(unusable(audio) or "every piece of it is silent")
+            raise Unreadable(audio_problem(audio) or "every piece of it is silent")
         return places
 
-    def dtype(self, recordings):
+    def dtype(self, recordings: Recordings) -> str:
         return "int16"
 
-    def extent(self, recordings):
+    def extent(self, recordings: Recordings) -> tuple[int, int]:
         clips = samples = 0
         for recording in recordings:
             frames, channels, sample_rate = (0, 0, 0) if recording.problem else _format(recording)
@@ -193,10 +192,10 @@ class Musdb18(Corpus):
             samples += frames // length * length * channels
         return clips, samples
 
-    def identity(self, recordings):
+    def content_hashes(self, recordings: Recordings) -> dict[str, Any]:
         root = self._root()
         files = [file for recording in recordings for file in recording.files]
-        rows = zip([Path(file).relative_to(root).as_posix() for file in files], remembered_sha256(files), strict=True)
+        rows = zip([Path(file).relative_to(root).as_posix() for file in files], hash_files(files), strict=True)
         packages = provenance.versions("musdb", "stempeg") if _is_mp4(recordings[0].path) else {}
         return {"tracks": len(recordings), "audio": provenance.fingerprint(files=list(rows)), "packages": packages}
 
@@ -204,7 +203,7 @@ class Musdb18(Corpus):
 # ------------------------------------------------------------------------------------------------------------- listing
 
 
-def _tracks(folder):
+def _tracks(folder: Path) -> list[Path]:
     """Paths of the tracks of a split by name: MP4 stems, and folders; nothing hidden."""
     if not folder.is_dir():
         return []
@@ -212,15 +211,15 @@ def _tracks(folder):
     return sorted(path for path in paths if _is_mp4(path) or path.is_dir())
 
 
-def _is_mp4(path):
+def _is_mp4(path: StrPath) -> bool:
     return str(path).endswith(_STEMS)
 
 
-def _name(path):
+def _name(path: Path) -> str:
     return path.name.removesuffix(_STEMS)
 
 
-def _check_tools():
+def _check_tools() -> None:
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
     if missing:
         raise UserError(
@@ -231,8 +230,8 @@ def _check_tools():
         raise UserError("MP4 stems of MUSDB18 are read by musdb, which is not installed; run `make repro`")
 
 
-def _wav_problem(path):
-    """What speaks against the WAV files of a track, by their headers; "" for nothing, and for MP4 stems."""
+def _wav_problem(path: Path) -> str:
+    """Why the WAV files of a track cannot be used, by their headers; "" where they can, and for MP4 stems."""
     if _is_mp4(path):
         return ""
     headers = []
@@ -256,7 +255,7 @@ def _wav_problem(path):
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def _read(recording, stem):
+def _read(recording: Recording, stem: str) -> tuple[NDArray[np.int16], int]:
     """A stem of a whole track, int16 [shape=(channels, samples)], and its rate in Hz.
 
     Raises
@@ -264,7 +263,7 @@ def _read(recording, stem):
     Unreadable
     """
     if _is_mp4(recording.path):
-        return _decoded(recording, stem)
+        return _decode(recording, stem)
     import soundfile
 
     try:
@@ -274,11 +273,15 @@ def _read(recording, stem):
     return audio.T, sample_rate
 
 
-def _decoded(recording, stem):
-    track = _opened(recording)
-    source = track if stem == MIXTURE else _source(track, stem)
+def _decode(recording: Recording, stem: str) -> tuple[NDArray[np.int16], int]:
+    import musdb
+
+    track = _open(recording)
+    stream = track
+    if stem != MIXTURE:
+        stream = musdb.Source(track, name=stem, path=track.path, stem_id=STREAMS[stem])
     try:
-        audio = np.round(source.audio.T * 32768).astype(np.int16)  # musdb divides what ffmpeg gave it by 32768
+        audio = np.round(stream.audio.T * 32768).astype(np.int16)  # musdb divides what ffmpeg gave it by 32768
     except (ValueError, RuntimeError, Warning) as error:  # as stempeg raises them, the warning too
         raise Unreadable(f"cannot be read: {error}") from error
     if audio.shape[1] < track.samples - _CUT_SHORT:
@@ -286,7 +289,7 @@ def _decoded(recording, stem):
     return audio, track.rate
 
 
-def _opened(recording):
+def _open(recording: Recording) -> Any:
     """musdb's view of a track, its header read."""
     import ffmpeg
     import musdb
@@ -300,17 +303,11 @@ def _opened(recording):
         raise Unreadable("cannot be read: it has no audio streams as MUSDB18 has them") from error
 
 
-def _source(track, stem):
-    import musdb
-
-    return musdb.Source(track, name=stem, path=track.path, stem_id=STREAMS[stem])
-
-
-def _format(recording):
+def _format(recording: Recording) -> tuple[int, int, int]:
     """Samples, channels and rate of a track, by its header; none where that cannot be read."""
     if _is_mp4(recording.path):
         try:
-            track = _opened(recording)
+            track = _open(recording)
         except Unreadable:
             return 0, 0, 0
         return track.samples, track.info.channels(STREAMS[MIXTURE]), track.rate
@@ -320,10 +317,10 @@ def _format(recording):
     return header.frames, header.channels, header.sample_rate
 
 
-def _exactly(audio, length):
+def _pad(audio: NDArray[np.int16], length: int) -> NDArray[np.int16]:
     """The end filled with zeros: streams of an MP4 may end a frame apart."""
     return np.pad(audio, ((0, 0), (0, length - audio.shape[1])))
 
 
-def _scaled(audio):
+def _scale(audio: NDArray[np.int16]) -> NDArray[np.float32]:
     return audio.astype(np.float32) / np.float32(32768)

@@ -14,7 +14,11 @@ import os
 import re
 import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Any
+
+from earshift.protocols import StrPath
 
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -26,7 +30,7 @@ _NO_16, _NO_32 = 0xFFFF, 0xFFFFFFFF  # "see the 64-bit field"
 _EXTRA_64 = 1
 
 
-def parts(path):
+def parts(path: StrPath) -> list[Path]:
     """All parts of an archive, the one with the directory last; only that one where the archive is in one piece.
 
     Parameters
@@ -44,7 +48,7 @@ def parts(path):
     return [*sorted(others, key=lambda other: int(other.suffix[2:])), path]
 
 
-def check_directory(files):
+def check_directory(files: Sequence[Path]) -> None:
     """Look at the directory of an archive before it is read.
 
     Parameters
@@ -61,7 +65,7 @@ def check_directory(files):
         _directory(whole, [*itertools.accumulate(sizes, initial=0)])
 
 
-def joined(files):
+def joined(files: Sequence[Path]) -> IO[bytes]:
     """The archive in one piece.
 
     Parameters
@@ -92,7 +96,7 @@ def joined(files):
     return io.BufferedReader(_Pieces(before, directory + end_64 + locator + end))
 
 
-def _directory(file, starts):
+def _directory(file: IO[bytes], starts: Sequence[int]) -> tuple[int, int, int, int]:
     """Where the directory begins, its bytes, its entries, and in how many parts the archive is."""
     length = min(_END.size + _COMMENT, starts[-1])
     file.seek(starts[-1] - length)
@@ -114,15 +118,16 @@ def _directory(file, starts):
     if first >= len(starts) - 1:
         raise zipfile.BadZipFile(f"an archive in {disks} parts, of which {len(starts) - 1} are here")
     if starts[first] + offset + size > starts[-1]:
-        raise zipfile.BadZipFile("its directory lies beyond its end")
+        raise zipfile.BadZipFile("its directory lies after its end")
     if size > _LARGEST:
         raise zipfile.BadZipFile(f"its directory has {size >> 20} MiB, more than {_LARGEST >> 20}")
     return starts[first] + offset, size, count, disks
 
 
-def _counted_from_the_first(directory, count, starts):
+def _counted_from_the_first(directory: bytes, count: int, starts: Sequence[int]) -> bytes:
     """The directory with the place of every member counted from the beginning of the first part."""
-    out, at = [], 0
+    out: list[bytes] = []
+    at = 0
     for _ in range(count):
         if len(directory) - at < _ENTRY.size:
             raise zipfile.BadZipFile("its directory is damaged")
@@ -147,12 +152,12 @@ def _counted_from_the_first(directory, count, starts):
     return b"".join(out)
 
 
-def _cut(data, at, lengths):
+def _cut(data: bytes, at: int, lengths: Sequence[int]) -> list[bytes]:
     ends = [*itertools.accumulate(lengths, initial=at)]
     return [data[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def _without_64(extra):
+def _without_64(extra: bytes) -> tuple[bytes, bytes]:
     """The extra fields of an entry but the 64-bit one, and the content of that one."""
     others, long, at = b"", b"", 0
     while at + 4 <= len(extra):
@@ -168,26 +173,26 @@ def _without_64(extra):
 class _Pieces(io.RawIOBase):
     """Files, of each the first so many bytes, and some bytes behind them, as one."""
 
-    def __init__(self, files, behind=b""):
+    def __init__(self, files: Sequence[tuple[Path, int]], behind: bytes = b"") -> None:
         self._files = [open(file, "rb", buffering=0) for file, _ in files]  # noqa: SIM115
         self._starts = [*itertools.accumulate((size for _, size in files), initial=0)]
         self._behind, self._at = behind, 0
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def seekable(self):
+    def seekable(self) -> bool:
         return True
 
-    def seek(self, offset, whence=os.SEEK_SET):
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._starts[-1] + len(self._behind)}[whence]
         self._at = max(start + offset, 0)
         return self._at
 
-    def tell(self):
+    def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> int:
         piece = bisect.bisect_right(self._starts, self._at) - 1
         if piece < len(self._files):
             wanted = min(len(buffer), self._starts[piece + 1] - self._at)
@@ -200,7 +205,7 @@ class _Pieces(io.RawIOBase):
         self._at += len(found)
         return len(found)
 
-    def close(self):
+    def close(self) -> None:
         for file in self._files:
             file.close()
         super().close()

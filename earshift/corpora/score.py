@@ -7,9 +7,14 @@ from 0. A piece is composed bar by bar, so a longer one begins like a shorter on
 accompanying programs) is the same for every instrument, so that no accompaniment tells which instrument it carries.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
+Notes: TypeAlias = tuple[tuple[float, float, int, int], ...]  # start and stop in s, key, velocity
 
 MAJOR, MINOR, DORIAN, MIXOLYDIAN = (
     (0, 2, 4, 5, 7, 9, 11),
@@ -29,8 +34,8 @@ class Instrument:
     """
 
     label: str
-    programs: dict
-    textures: tuple = ("melody",)
+    programs: dict[int, tuple[int, int]]
+    textures: tuple[str, ...] = ("melody",)
 
 
 _GUITAR = (40, 79)
@@ -67,18 +72,18 @@ class Style:
     """
 
     name: str
-    tempo: tuple
-    scales: tuple
-    progressions: tuple
+    tempo: tuple[float, float]
+    scales: tuple[tuple[int, ...], ...]
+    progressions: tuple[tuple[int, ...], ...]
     tones: int
-    rhythms: tuple
+    rhythms: tuple[tuple[float, ...], ...]
     swing: float
-    bass: tuple
-    bass_beats: tuple
-    chords: tuple
-    chord_beats: tuple
-    kits: tuple = ()
-    drums: tuple = ()
+    bass: tuple[int, ...]
+    bass_beats: tuple[float, ...]
+    chords: tuple[int, ...]
+    chord_beats: tuple[float, ...]
+    kits: tuple[int, ...] = ()
+    drums: tuple[tuple[int, tuple[float, ...], int], ...] = ()
 
 
 _KICK, _STICK, _SNARE, _HAT, _PEDAL, _RIDE = 36, 37, 38, 42, 44, 51
@@ -158,7 +163,7 @@ class Part:
     program: int
     drums: bool
     pan: int
-    notes: tuple
+    notes: Notes
 
 
 @dataclass(frozen=True)
@@ -173,13 +178,15 @@ class Score:
     """
 
     lead: Part
-    accompaniment: tuple
+    accompaniment: tuple[Part, ...]
     tuning: float
     tempo: float
     texture: str
 
 
-def composed(seeds, *, instrument, style, program, drums, seconds):
+def compose(
+    seeds: np.random.SeedSequence, *, instrument: Instrument, style: Style, program: int, drums: bool, seconds: float
+) -> Score:
     """A piece for one instrument and its accompaniment.
 
     Parameters
@@ -199,12 +206,12 @@ def composed(seeds, *, instrument, style, program, drums, seconds):
     tempo = frame.uniform(*style.tempo)
     harmony = _Harmony(
         tonic=int(frame.integers(12)),
-        scale=_drawn(frame, style.scales),
-        progression=_drawn(frame, style.progressions),
+        scale=_draw(frame, style.scales),
+        progression=_draw(frame, style.progressions),
         tones=style.tones,
     )
     clock = _Clock(beat=60 / tempo, swing=style.swing, bars=int(np.ceil(seconds * tempo / 240)))
-    texture = _drawn(frame, instrument.textures)
+    texture = _draw(frame, instrument.textures)
     tuning = frame.uniform(-0.3, 0.3)
 
     play = {"melody": _melody, "chords": _lead_chords, "broken": _broken_chords}[texture]
@@ -217,7 +224,7 @@ def composed(seeds, *, instrument, style, program, drums, seconds):
         ),
     ]
     if drums:
-        accompaniment.append(Part(_drawn(kit, style.kits), True, 64, _drums(kit, clock, pattern=style.drums)))
+        accompaniment.append(Part(_draw(kit, style.kits), True, 64, _drums(kit, clock, pattern=style.drums)))
     return Score(lead_part, tuple(accompaniment), tuning, tempo, texture)
 
 
@@ -227,7 +234,7 @@ class _Clock:
     swing: float
     bars: int
 
-    def seconds(self, bar, position):
+    def seconds(self, bar: int, position: float) -> float:
         """When a position in a bar, in beats, sounds; what is within a beat leans towards its swung half."""
         whole, part = divmod(position, 1)
         bent = part * 2 * self.swing if part <= 0.5 else 1 - (1 - part) * 2 * (1 - self.swing)
@@ -237,56 +244,67 @@ class _Clock:
 @dataclass(frozen=True)
 class _Harmony:
     tonic: int
-    scale: tuple
-    progression: tuple
+    scale: tuple[int, ...]
+    progression: tuple[int, ...]
     tones: int
 
-    def scale_keys(self, low, high):
+    def scale_keys(self, low: int, high: int) -> list[int]:
         return [key for key in range(low, high + 1) if (key - self.tonic) % 12 in self.scale]
 
-    def chord_classes(self, bar):
+    def chord_classes(self, bar: int) -> list[int]:
         """Pitch classes of a bar's chord, the root first."""
         degree = self.progression[bar % len(self.progression)]
         return [(self.tonic + self.scale[(degree + 2 * i) % 7]) % 12 for i in range(self.tones)]
 
-    def chord_keys(self, bar, low, high):
+    def chord_keys(self, bar: int, low: int, high: int) -> list[int]:
         classes = self.chord_classes(bar)
         return [key for key in range(low, high + 1) if key % 12 in classes]
 
 
-def _drawn(rng, options):
+def deal(options: Sequence[T], place: int, seed: int, *key: int) -> T:
+    """The option that falls to a place when all are shuffled and dealt, round after round: each equally often."""
+    turn, at = divmod(place, len(options))
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, *key, turn)))
+    return options[int(rng.permutation(len(options))[at])]
+
+
+def _draw(rng: np.random.Generator, options: Sequence[T]) -> T:
     return options[int(rng.integers(len(options)))]
 
 
-def _part(rng, programs, instrument, notes, *, pan):
+def _part(
+    rng: np.random.Generator, programs: Iterable[int], instrument: Instrument, notes: Notes, *, pan: tuple[int, int]
+) -> Part:
     others = tuple(p for p in programs if p not in instrument.programs)
-    return Part(_drawn(rng, others), False, int(rng.integers(*pan)), notes)
+    return Part(_draw(rng, others), False, int(rng.integers(*pan)), notes)
 
 
-def _velocity(rng, base):
+def _velocity(rng: np.random.Generator, base: float) -> int:
     return int(np.clip(round(rng.normal(base, 7)), 20, 127))
 
 
-def _window(rng, low, high, width):
+def _window(rng: np.random.Generator, low: int, high: int, width: int) -> tuple[int, int]:
     """A range of `width` semitones somewhere in an instrument's range: the register of a piece."""
     start = low + int(rng.integers(max(high - low - width, 0) + 1))
     return start, min(start + width, high)
 
 
-def _melody(rng, harmony, clock, *, style, span):
+def _melody(
+    rng: np.random.Generator, harmony: _Harmony, clock: _Clock, *, style: Style, span: tuple[int, int]
+) -> Notes:
     """A line that walks along the scale, meets the chord on strong beats and rarely rests."""
     low, high = _window(rng, *span, 16)
     keys = harmony.scale_keys(low, high)
     loudness, legato = rng.uniform(75, 112), rng.uniform(0.75, 1.0)
     at = int(rng.integers(len(keys)))
-    notes = []
+    notes: list[tuple[float, float, int, int]] = []
     for bar in range(clock.bars):
         chord = set(harmony.chord_keys(bar, low, high))
         position = 0.0
-        for length in _drawn(rng, style.rhythms):
-            at = _reflected(at + int(rng.choice((-3, -2, -1, -1, 1, 1, 2, 3))), len(keys))
+        for length in _draw(rng, style.rhythms):
+            at = _reflect(at + int(rng.choice((-3, -2, -1, -1, 1, 1, 2, 3))), len(keys))
             if position in (0, 2):
-                at = min((i for i, key in enumerate(keys) if key in chord), key=lambda i, at=at: (abs(i - at), i))
+                at = _nearest([i for i, key in enumerate(keys) if key in chord], at)
             start, end = clock.seconds(bar, position), clock.seconds(bar, position + length)
             velocity = _velocity(rng, loudness + 6 * (position in (0, 2)))
             if position == 0 or rng.random() > 0.07:
@@ -295,21 +313,27 @@ def _melody(rng, harmony, clock, *, style, span):
     return tuple(notes)
 
 
-def _reflected(index, count):
+def _nearest(indices: Iterable[int], at: int) -> int:
+    return min(indices, key=lambda index: (abs(index - at), index))
+
+
+def _reflect(index: int, count: int) -> int:
     index = abs(index)
     return min(index, max(2 * (count - 1) - index, 0))
 
 
-def _lead_chords(rng, harmony, clock, *, style, span):
+def _lead_chords(
+    rng: np.random.Generator, harmony: _Harmony, clock: _Clock, *, style: Style, span: tuple[int, int]
+) -> Notes:
     """Block chords in the rhythm of a melody, four notes each."""
     low, high = _window(rng, *span, 19)
     loudness, legato = rng.uniform(70, 105), rng.uniform(0.7, 1.0)
-    notes = []
+    notes: list[tuple[float, float, int, int]] = []
     for bar in range(clock.bars):
         keys = harmony.chord_keys(bar, low, high)
         first = int(rng.integers(max(len(keys) - 4, 0) + 1))
         position = 0.0
-        for length in _drawn(rng, style.rhythms):
+        for length in _draw(rng, style.rhythms):
             start, end = clock.seconds(bar, position), clock.seconds(bar, position + length)
             for key in keys[first : first + 4]:
                 notes.append((start, start + legato * (end - start), key, _velocity(rng, loudness)))
@@ -317,12 +341,14 @@ def _lead_chords(rng, harmony, clock, *, style, span):
     return tuple(notes)
 
 
-def _broken_chords(rng, harmony, clock, *, style, span):
+def _broken_chords(
+    rng: np.random.Generator, harmony: _Harmony, clock: _Clock, *, style: Style, span: tuple[int, int]
+) -> Notes:
     """Chords note by note in eighths, each ringing on for a beat."""
     low, high = _window(rng, *span, 22)
     loudness = rng.uniform(75, 110)
     pattern = rng.integers(0, 8, 8)
-    notes = []
+    notes: list[tuple[float, float, int, int]] = []
     for bar in range(clock.bars):
         keys = harmony.chord_keys(bar, low, high)
         for step in range(8):
@@ -331,25 +357,25 @@ def _broken_chords(rng, harmony, clock, *, style, span):
     return tuple(notes)
 
 
-def _bass(rng, harmony, clock, *, beats):
+def _bass(rng: np.random.Generator, harmony: _Harmony, clock: _Clock, *, beats: tuple[float, ...]) -> Notes:
     """The chord's root on the first beat, its other tones after it."""
     loudness = rng.uniform(75, 100)
-    notes = []
+    notes: list[tuple[float, float, int, int]] = []
     for bar in range(clock.bars):
         classes = harmony.chord_classes(bar)
         for beat, until in zip(beats, (*beats[1:], 4), strict=True):
-            pitch_class = classes[0] if beat == 0 or rng.random() < 0.5 else _drawn(rng, classes)
+            pitch_class = classes[0] if beat == 0 or rng.random() < 0.5 else _draw(rng, classes)
             key = 28 + (pitch_class - 28) % 12
             start, end = clock.seconds(bar, beat), clock.seconds(bar, until)
             notes.append((start, start + 0.9 * (end - start), key, _velocity(rng, loudness)))
     return tuple(notes)
 
 
-def _chords(rng, harmony, clock, *, beats):
+def _chords(rng: np.random.Generator, harmony: _Harmony, clock: _Clock, *, beats: tuple[float, ...]) -> Notes:
     """Close chords around middle C."""
     low = int(rng.integers(50, 60))
     loudness = rng.uniform(65, 95)
-    notes = []
+    notes: list[tuple[float, float, int, int]] = []
     for bar in range(clock.bars):
         keys = harmony.chord_keys(bar, low, low + 12)[: harmony.tones]
         for beat, until in zip(beats, (*beats[1:], 4), strict=True):
@@ -358,7 +384,9 @@ def _chords(rng, harmony, clock, *, beats):
     return tuple(notes)
 
 
-def _drums(rng, clock, *, pattern):
+def _drums(
+    rng: np.random.Generator, clock: _Clock, *, pattern: tuple[tuple[int, tuple[float, ...], int], ...]
+) -> Notes:
     return tuple(
         (clock.seconds(bar, beat), clock.seconds(bar, beat) + 0.1, key, _velocity(rng, velocity))
         for bar in range(clock.bars)

@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-A *sound* is what no other sound shares a recording with: a key of a drum kit, or a range of keys of a General MIDI
-program whose samples in the soundfont are its own; with ``recordings``, a file. Sounds are first dealt to training and
+A *sound* shares no recording with another sound: it is a key of a drum kit, or a range of keys of a General MIDI
+program whose samples in the soundfont are its own; with ``folder``, a file. Sounds are first dealt to training and
 test, of every label a share, and a clip mixes sounds of one side only: no recording is ever heard on both.
 
 Labels form a tree as in FSD50K (Fonseca et al., IEEE/ACM TASLP 2022): the tags of a clip are the labels of all sounds
@@ -12,22 +12,24 @@ and its group is that sound. Everything about a clip follows from the corpus' se
 leave the others as they are.
 """
 
-import importlib.util
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.audio.reading import files_below, first_few, reason
-from earshift.corpora.base import TAG_SEPARATOR, Clip, Corpus
-from earshift.corpora.checks import unusable
-from earshift.corpora.general_midi import SOUNDFONT, SOUNDFONT_SHA256, checked_soundfont, rendered
-from earshift.corpora.score import Part
+from earshift.corpora.base import DOWNLOADS, TAG_SEPARATOR, Clip, Corpus, Recordings
+from earshift.corpora.checks import audio_problem
+from earshift.corpora.general_midi import SOUNDFONT, SOUNDFONT_SHA256, render, require_synthesizer
+from earshift.corpora.score import Notes, Part, deal
 from earshift.corpora.split import TEST, TRAIN
 from earshift.errors import UserError
 from earshift.options import Interval, Seed, Text
+from earshift.protocols import StrPath
 from earshift.storage import hashes, provenance
 
 PARENTS = {
@@ -76,7 +78,7 @@ class Sound:
     file: str = ""
 
     @property
-    def tags(self):
+    def tags(self) -> tuple[str, ...]:
         """Its label and all above it; of a file, the names of its folders too."""
         found = [*PurePosixPath(self.file).parts[:-1], self.label]
         while found[-1] in PARENTS:
@@ -84,11 +86,14 @@ class Sound:
         return tuple(sorted(set(found)))
 
 
-def _kit(*keys, kit=0):
+_How: TypeAlias = tuple[int, bool, int, int]  # program, drums, lowest and highest key
+
+
+def _kit(*keys: int, kit: int = 0) -> tuple[_How, ...]:
     return tuple((kit, True, key, key) for key in keys)
 
 
-def _keys(program, *ranges):
+def _keys(program: int, *ranges: tuple[int, int]) -> tuple[_How, ...]:
     return tuple((program, False, low, high) for low, high in ranges)
 
 
@@ -143,7 +148,7 @@ class Recording:
     number: int
     split: str
     samples: int
-    sounds: tuple
+    sounds: tuple[Sound, ...]
 
 
 @dataclass(frozen=True)
@@ -167,10 +172,10 @@ class Soundscapes(Corpus):
         "corpus.soundscapes.folder in it under theirs."
     )
 
-    def at_hand(self):
+    def at_hand(self, downloads: StrPath = DOWNLOADS) -> bool:
         return self.folder is None or Path(self.folder).expanduser().exists()
 
-    def recordings(self):
+    def recordings(self, downloads: StrPath = DOWNLOADS) -> list[Recording]:
         """Clips by number.
 
         Raises
@@ -180,12 +185,7 @@ class Soundscapes(Corpus):
             recordings is not there, has a name that cannot be a tag, a file that cannot be read or a label with a
             single sound.
         """
-        checked_soundfont()
-        if importlib.util.find_spec(_SYNTH_PACKAGE) is None:
-            raise UserError(
-                f"corpus soundscapes needs {_SYNTH_PACKAGE}, which is not installed; run `make repro`, or "
-                f"`pip install --no-deps {_SYNTH_PACKAGE}` (its metadata asks for pyaudio, not needed)"
-            )
+        require_synthesizer(self.name)
         if self.shortest > self.longest:
             raise UserError(
                 f"corpus.soundscapes.shortest is {self.shortest:g} s, longer than longest, {self.longest:g}; swap them"
@@ -193,22 +193,22 @@ class Soundscapes(Corpus):
         sides = self.sides()
         numbers = {TRAIN: 0, TEST: 0}
         recordings = []
-        for number_ in range(1, self.count + 1):
+        for number in range(1, self.count + 1):
             # The same share of every stretch of clips, so that more of them leave the first ones where they are
-            split = TEST if math.floor(number_ * self.test) > math.floor((number_ - 1) * self.test) else TRAIN
-            recordings.append(self._recording(number_, split, sides[split], numbers[split]))
+            split = TEST if math.floor(number * self.test) > math.floor((number - 1) * self.test) else TRAIN
+            recordings.append(self._recording(number, split, sides[split], numbers[split]))
             numbers[split] += 1
         return recordings
 
-    def sides(self):
+    def sides(self) -> dict[str, dict[str, tuple[Sound, ...]]]:
         """The sounds of each split, by label: {"train": {label: tuple of Sound}, "test": ...}.
 
         Of a label with several sounds, test has the share ``test``, at least one and not all; a single one trains.
         """
-        by_label = {}
+        by_label: dict[str, list[Sound]] = {}
         for sound in (*SOUNDS, *self._files()):
             by_label.setdefault(sound.label, []).append(sound)
-        sides = {TRAIN: {}, TEST: {}}
+        sides: dict[str, dict[str, tuple[Sound, ...]]] = {TRAIN: {}, TEST: {}}
         for label, sounds in by_label.items():
             held = min(max(round(self.test * len(sounds)), 1), len(sounds) - 1)
             order = self._rng(0, *label.encode()).permutation(len(sounds))
@@ -217,7 +217,7 @@ class Soundscapes(Corpus):
                     sides[split][label] = tuple(sounds[place] for place in sorted(places))
         return sides
 
-    def _files(self):
+    def _files(self) -> list[Sound]:
         """The sounds of the folder: each has the names of the folders that it lies in as tags, the last as label."""
         if self.folder is None:
             return []
@@ -230,7 +230,7 @@ class Soundscapes(Corpus):
         files = sorted(file for file in files_below(root) if PurePosixPath(file).suffix.lower() in _AUDIO)
         bare = [file for file in files if "/" not in file]
         odd = [file for file in files if TAG_SEPARATOR in file]
-        torn = [f"{file} ({why})" for file in files if (why := _unreadable(root / file))]
+        torn = [f"{file} ({why})" for file in files if (why := _file_problem(root / file))]
         wrong = [
             f"{first_few(names)} {what}"
             for names, what in (
@@ -253,42 +253,37 @@ class Soundscapes(Corpus):
             raise UserError(f"corpus.soundscapes.folder: {root} has {'; '.join(wrong)}; mend, move or remove them")
         return sounds
 
-    def _rng(self, *key):
+    def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
 
-    def _dealt(self, options, place, *key):
-        """The option that falls to a place when all are shuffled and dealt, round after round: each equally often."""
-        turn, at = divmod(place, len(options))
-        return options[self._rng(1, *key, turn).permutation(len(options))[at]]
-
-    def _recording(self, number_, split, side, place):
+    def _recording(self, number: int, split: str, side: Mapping[str, tuple[Sound, ...]], place: int) -> Recording:
         labels = tuple(side)
         side_key = (TRAIN, TEST).index(split)
-        label = self._dealt(labels, place, side_key, 0)
-        sounds = [self._dealt(side[label], place // len(labels), side_key, 1, *label.encode())]
-        rng = self._rng(2, number_)
+        label = deal(labels, place, self.seed, side_key, 0)
+        sounds = [deal(side[label], place // len(labels), self.seed, side_key, 1, *label.encode())]
+        rng = self._rng(2, number)
         samples = round(math.exp(rng.uniform(math.log(self.shortest), math.log(self.longest))) * self.sample_rate)
         others = [other for other in labels if other != label]
         for other in rng.permutation(len(others))[: rng.integers(self.sounds)]:
             several = side[others[other]]
             sounds.append(several[rng.integers(len(several))])
-        return Recording(number_, split, samples, tuple(sounds))
+        return Recording(number, split, samples, tuple(sounds))
 
-    def clips(self, recording):
+    def clips(self, recording: Recording) -> list[Clip]:
         """The clip, int16 [shape=(1, samples)]."""
         rng = self._rng(3, recording.number)
         mix, problem = np.zeros(recording.samples), ""
         for place, sound in enumerate(recording.sounds):
-            audio = self._sounding(rng, sound, recording.samples)
-            loudness = _loudness(audio, self.sample_rate)
+            played = self._play(rng, sound, recording.samples)
+            loudness = _loudness(played, self.sample_rate)
             if loudness == 0:
                 problem = f"{sound.name} is silent"
                 break
-            mix += audio / loudness * 10 ** (-(rng.uniform(0, self.spread) if place else 0) / 20)
+            mix += played / loudness * 10 ** (-(rng.uniform(0, self.spread) if place else 0) / 20)
         if not problem:
             mix *= 10 ** (rng.uniform(*_PEAKS) / 20) / np.abs(mix).max()
         audio = np.rint(mix[None] * 32767).astype(np.int16)
-        problem = problem or unusable(audio)
+        problem = problem or audio_problem(audio)
         first = recording.sounds[0]
         return [
             Clip(
@@ -303,44 +298,47 @@ class Soundscapes(Corpus):
             )
         ]
 
-    def _sounding(self, rng, sound, samples):
+    def _play(self, rng: np.random.Generator, sound: Sound, samples: int) -> NDArray[np.float64]:
         """A sound somewhere in a clip, float64 [shape=(samples,)]."""
         seconds = samples / self.sample_rate
         start = rng.uniform(0, max(seconds - _SHORTEST_SOUND, 0) / 2)
         if not sound.file:
             part = Part(sound.program, sound.drums, 64, _notes(rng, sound, start, seconds))
-            audio = rendered((part,), rng.uniform(-0.3, 0.3), samples=samples, sample_rate=self.sample_rate)
-            return audio.mean(axis=0, dtype=np.float64)
-        audio = np.zeros(samples)
+            audio = render((part,), rng.uniform(-0.3, 0.3), samples=samples, sample_rate=self.sample_rate)
+            mono: NDArray[np.float64] = audio.mean(axis=0, dtype=np.float64)
+            return mono
+        mono = np.zeros(samples)
         begin = round(start * self.sample_rate)
-        heard = _excerpt(rng, Path(self.folder).expanduser() / sound.file, samples - begin, self.sample_rate)
-        audio[begin : begin + len(heard)] = heard
-        return audio
+        heard = _excerpt(rng, Path(self.folder or "").expanduser() / sound.file, samples - begin, self.sample_rate)
+        mono[begin : begin + len(heard)] = heard
+        return mono
 
-    def dtype(self, recordings):
+    def dtype(self, recordings: Recordings) -> str:
         return "int16"
 
-    def extent(self, recordings):
+    def extent(self, recordings: Recordings) -> tuple[int, int]:
         return len(recordings), sum(recording.samples for recording in recordings)
 
-    def identity(self, recordings):
-        identity = {"soundfont": SOUNDFONT_SHA256, "packages": provenance.versions("numpy", _SYNTH_PACKAGE)}
-        if self.folder is not None:
-            root = Path(self.folder).expanduser()
-            files = [sound.file for sound in self._files()]
-            identity["files"] = [
-                list(row) for row in zip(files, hashes.remembered_sha256([root / f for f in files]), strict=True)
-            ]
-            identity["packages"] |= provenance.versions("soxr")
-        return identity
+    def content_hashes(self, recordings: Recordings) -> dict[str, Any]:
+        packages = provenance.versions("numpy", _SYNTH_PACKAGE)
+        if self.folder is None:
+            return {"soundfont": SOUNDFONT_SHA256, "packages": packages}
+        root = Path(self.folder).expanduser()
+        files = [sound.file for sound in self._files()]
+        return {
+            "soundfont": SOUNDFONT_SHA256,
+            "packages": packages | provenance.versions("soxr"),
+            "files": list(map(list, zip(files, hashes.hash_files([root / f for f in files]), strict=True))),
+        }
 
 
-def _notes(rng, sound, start, seconds):
-    """(start, stop, key, velocity) of what a sound plays from `start` on, s: at least one note."""
-    gap = 1 / math.exp(rng.uniform(*map(math.log, _DENSITY)))
+def _notes(rng: np.random.Generator, sound: Sound, start: float, seconds: float) -> Notes:
+    """What a sound plays from `start` on, s: at least one note."""
+    gap = 1 / math.exp(rng.uniform(math.log(_DENSITY[0]), math.log(_DENSITY[1])))
     stop = rng.uniform(min(start + _SHORTEST_SOUND, seconds), seconds)
     loudness = rng.uniform(70, 115)
-    notes, at = [], start
+    notes: list[tuple[float, float, int, int]] = []
+    at = start
     while not notes or at < stop:
         length = _STROKE if sound.drums else gap * rng.uniform(0.6, 1.3)
         velocity = int(np.clip(round(rng.normal(loudness, 7)), 30, 127))
@@ -349,14 +347,14 @@ def _notes(rng, sound, start, seconds):
     return tuple(notes)
 
 
-def _loudness(audio, sample_rate):
+def _loudness(audio: NDArray[np.float64], sample_rate: int) -> float:
     """RMS of the loudest window of 0.1 s."""
     window = min(round(_WINDOW * sample_rate), len(audio))
     energy = np.concatenate(([0.0], np.cumsum(audio**2)))
     return math.sqrt(max(float((energy[window:] - energy[:-window]).max()), 0.0) / window)
 
 
-def _unreadable(path):
+def _file_problem(path: Path) -> str:
     """Why a file is of no use, by its header; "" for nothing."""
     import soundfile
 
@@ -366,13 +364,13 @@ def _unreadable(path):
         return reason(error)
 
 
-def _excerpt(rng, path, samples, sample_rate):
+def _excerpt(rng: np.random.Generator, path: Path, samples: int, sample_rate: int) -> NDArray[np.float64]:
     """A recording as one channel, or where it is longer a piece of it from a random place, faded out."""
     import soundfile
     import soxr
 
-    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    audio = soxr.resample(audio.mean(axis=1), rate, sample_rate, quality="HQ").astype(np.float64)
+    stereo, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    audio: NDArray[np.float64] = soxr.resample(stereo.mean(axis=1), rate, sample_rate, quality="HQ").astype(np.float64)
     spare = len(audio) - samples
     if spare <= 0:
         return audio

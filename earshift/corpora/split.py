@@ -11,15 +11,39 @@ their names, so the split does not depend on the order in which a corpus lists t
 
 import random
 import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.errors import UserError
+from earshift.options import Interval, Options, Seed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRAIN, VALID, TEST, UNUSED = "train", "valid", "test", "unused"
 
 
-def assigned_splits(clips, split):
+@dataclass(frozen=True)
+class Split(Options):
+    """How clips are split.
+
+    folds : int, of which the first is the test set
+    seed : int, of the folds
+    balance : bool, whether every class keeps as many training clips as the rarest
+    balance_seed : int, which training clips of the other classes are dropped
+    """
+
+    folds: Annotated[int, Interval(ge=2, le=100)]
+    seed: Seed
+    balance: bool
+    balance_seed: Seed
+
+
+def assign_splits(clips: "pd.DataFrame", split: Split) -> list[str]:
     """The split of every clip.
 
     Splits that the corpus gives are kept, for all clips of a group that has one; other groups are split as published.
@@ -28,7 +52,7 @@ def assigned_splits(clips, split):
     Parameters
     ----------
     clips : pandas.DataFrame with columns clip, group, label, split ("" where not given) and valid
-    split : earshift.pipeline.config.Split
+    split : Split
 
     Returns
     -------
@@ -40,22 +64,21 @@ def assigned_splits(clips, split):
         If given splits put one group on both sides.
     """
     given = splits_by_group(clips["group"], clips["split"])
-    result = dict.fromkeys(clips["clip"], UNUSED)
+    result: dict[str, str] = dict.fromkeys(clips["clip"], UNUSED)
     ordered = clips[clips["valid"].to_numpy(dtype=bool)].sort_values("clip", kind="stable")
     is_given = ordered["group"].isin(given).to_numpy(dtype=bool)
-    for row in ordered[is_given].itertuples():
-        result[row.clip] = given[row.group]
-
+    result.update(zip(ordered["clip"][is_given], ordered["group"][is_given].map(given), strict=True))
     left = ordered[~is_given]
     in_test = _first_fold(left["label"].to_numpy(dtype=str), left["group"].to_numpy(dtype=str), split)
     result.update(zip(left["clip"], np.where(in_test, TEST, TRAIN), strict=True))
     if split.balance:
-        kept = _balanced([row for row in ordered.itertuples() if result[row.clip] == TRAIN], given, split.balance_seed)
-        result.update((clip, UNUSED) for clip in left["clip"] if result[clip] == TRAIN and clip not in kept)
+        training = ordered[ordered["clip"].map(result) == TRAIN]
+        kept = _balance(training, training["group"].isin(given), split.balance_seed)
+        result.update((str(clip), UNUSED) for clip in left["clip"] if result[clip] == TRAIN and clip not in kept)
     return [str(result[clip]) for clip in clips["clip"]]
 
 
-def splits_by_group(groups, splits, *, where=""):
+def splits_by_group(groups: Iterable[str], splits: Iterable[str], *, where: str = "") -> dict[str, str]:
     """The given split of every group that has one, "" standing for none given.
 
     where : str, for the message: where the splits were given
@@ -65,7 +88,7 @@ def splits_by_group(groups, splits, *, where=""):
     UserError
         If a group is in both.
     """
-    given = {}
+    given: dict[str, str] = {}
     for group, split in zip(groups, splits, strict=True):
         if split and given.setdefault(group, split) != split:
             both = " and ".join(sorted((given[group], split), reverse=True))
@@ -75,18 +98,18 @@ def splits_by_group(groups, splits, *, where=""):
     return given
 
 
-def _first_fold(labels, groups, split):
+def _first_fold(labels: NDArray[np.str_], groups: NDArray[np.str_], split: Split) -> NDArray[np.bool_]:
     """Whether each clip is in the test fold: all False where there are fewer than two groups.
 
     Where every label has fewer groups than ``split.folds``, there are as many folds as the commonest label has groups,
     so that it is on both sides; where each has but one, labels are left out of it.
     """
-    by_label = {}
+    by_label: dict[str, set[str]] = {}
     for label, group in zip(labels, groups, strict=True):
         by_label.setdefault(label, set()).add(group)
     most = max(map(len, by_label.values()), default=0)
     if most < 2:
-        labels, most = np.zeros(len(labels)), len(set(groups))
+        labels, most = np.zeros(len(labels), dtype=str), len(set(groups))
     folds = min(split.folds, most)
     if folds < 2:
         return np.zeros(len(groups), dtype=bool)
@@ -101,18 +124,14 @@ def _first_fold(labels, groups, split):
     return in_test
 
 
-def _balanced(training, given, seed):
+def _balance(training: "pd.DataFrame", given: "pd.Series[bool]", seed: int) -> set[str]:
     """Names of the training clips to keep: of every label as many as the rarest has; given and unlabelled ones all."""
-    by_label = {}
-    for row in training:
-        if row.label:
-            by_label.setdefault(row.label, []).append(row)
-    smallest = min(map(len, by_label.values()), default=0)
-    kept = {row.clip for row in training if not row.label}
+    kept = set(training["clip"][given | (training["label"] == "")])
+    labelled = training["label"][training["label"] != ""]
+    counts = labelled.value_counts()
     rng = random.Random(seed)
-    for label in sorted(by_label):
-        own = [row.clip for row in by_label[label] if row.group not in given]
-        fixed = [row.clip for row in by_label[label] if row.group in given]
+    for label in sorted(counts.index):
+        own = list(training["clip"][(training["label"] == label) & ~given])
         rng.shuffle(own)
-        kept.update(fixed, own[: max(smallest - len(fixed), 0)])
+        kept.update(own[: max(counts.min() - (counts[label] - len(own)), 0)])
     return kept

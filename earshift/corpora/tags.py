@@ -9,7 +9,7 @@ for the whole piece: genre, tempo where it is slow or fast, how the predominant 
 tags, for hardly anything that is averaged over a clip tells them apart.
 """
 
-from earshift.corpora.score import INSTRUMENTS
+from earshift.corpora.score import INSTRUMENTS, Part, Score, Style
 
 DRUMS, ACOUSTIC = "drums", "acoustic"
 _INSTRUMENTS = {instrument.label: set(instrument.programs) for instrument in INSTRUMENTS.values()} | {
@@ -32,13 +32,13 @@ _SLOW, _FAST = 100, 126  # beats per minute: slow is below, fast from here on
 _AUDIBLE = 0.1  # s that a part must play in an excerpt to be heard there
 
 
-def tags(score, style, *, start, stop):
+def tags(score: Score, style: Style, *, start: float, stop: float) -> tuple[str, ...]:
     """Tags of what sounds between two moments of a piece.
 
     Parameters
     ----------
-    score : earshift.corpora.score.Score
-    style : earshift.corpora.score.Style
+    score : Score
+    style : Style
     start, stop : float, s
 
     Returns
@@ -58,6 +58,6 @@ def tags(score, style, *, start, stop):
     return tuple(sorted(found))
 
 
-def _seconds(part, start, stop):
+def _seconds(part: Part, start: float, stop: float) -> float:
     """How long the notes of a part last in an excerpt, all together."""
     return sum(max(min(end, stop) - max(begin, start), 0.0) for begin, end, *_ in part.notes)

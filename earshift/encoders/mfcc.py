@@ -1,14 +1,15 @@
 """MFCC statistics: the hand-made baseline of Kim, Urbano, Liem and Hanjalic (2019), 144 numbers per clip."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
 from earshift.audio.mel import hann, mel_filters, mel_spectrogram
-from earshift.encoders.base import Encoder
+from earshift.encoders.base import Embed, Encoder, Floats
 from earshift.options import Interval, Known, Names, Options
-from earshift.training.kim2019.tasks import TASKS
+from earshift.training.kim2019.options import TASK_NAMES
 
 _SAMPLE_RATE = 22050
 _N_FFT, _HOP, _BANDS = 1024, 256, 128
@@ -19,14 +20,14 @@ _RANGE = 80.0  # dB below the loudest band of the clip
 
 @dataclass(frozen=True)
 class Heads(Options):
-    """Networks that are trained above the statistics (:mod:`earshift.training.kim2019.networks`); the vectors stay what they are.
+    """Networks (:mod:`earshift.training.kim2019.networks`) that are trained above the statistics; no vector changes.
 
     tasks : of those in :mod:`earshift.training.kim2019.tasks`
     channels : int, of the last block of a decoder
     trial : int, which draw of the training recordings and which initial weights
     """
 
-    tasks: Annotated[Names, Known(*TASKS, or_none=True)]
+    tasks: Annotated[Names, Known(*TASK_NAMES, or_none=True)]
     channels: Annotated[int, Interval(ge=1, le=64)]
     trial: Annotated[int, Interval(ge=0, le=10_000)]
 
@@ -48,34 +49,33 @@ class Mfcc(Encoder):
     heads: Heads
 
     name = "mfcc"
-    trainer = "earshift.training.kim2019.training"
-    lessons = ("training",)
+    training = "kim2019"
     network = "mfcc"
     sample_rate = _SAMPLE_RATE
     window = _N_FFT / _SAMPLE_RATE  # five frames: second differences need two values for a standard deviation
     packages = ("numpy", "scipy", "soxr")
-    code = ("earshift.audio.mel",)
     dim = 144
+    example = {"heads": {"tasks": [], "channels": 16, "trial": 0}}
     gpu = False
 
     @property
-    def tasks(self):
+    def tasks(self) -> tuple[str, ...]:
         return self.heads.tasks
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         return self.heads.channels
 
     @property
-    def trial(self):
+    def trial(self) -> int:
         return self.heads.trial
 
-    def load(self, folder, device):
+    def load(self, folder: Path, device: str) -> Embed:
         """See :meth:`Encoder.load`; there are no weights, and it runs on the CPU whatever the device."""
         return lambda waveforms: np.stack([_statistics(coefficients(waveform)) for waveform in waveforms])
 
 
-def coefficients(waveform):
+def coefficients(waveform: Floats) -> Floats:
     """The 24 MFCCs of every frame.
 
     Parameters
@@ -98,19 +98,13 @@ def coefficients(waveform):
     )
     decibels = 10 * np.log10(np.maximum(power, np.float32(_FLOOR)))
     decibels = np.maximum(decibels, decibels.max() - np.float32(_RANGE))
-    return dct(decibels, type=2, norm="ortho")[:, _COEFFICIENTS]
+    cepstra: Floats = dct(decibels, type=2, norm="ortho")
+    return cepstra[:, _COEFFICIENTS]
 
 
-def _statistics(frames):
+def _statistics(frames: Floats) -> Floats:
     first = np.diff(frames, axis=0)
-    second = np.diff(first, axis=0)
-    numbers = [f(series, axis=0) for series in (frames, first, second) for f in (_mean, _deviation)]
+    numbers = []
+    for series in (frames, first, np.diff(first, axis=0)):
+        numbers += [series.mean(axis=0, dtype=np.float64), series.std(axis=0, dtype=np.float64, ddof=1)]
     return np.concatenate(numbers).astype(np.float32)
-
-
-def _mean(series, axis):
-    return series.mean(axis=axis, dtype=np.float64)
-
-
-def _deviation(series, axis):
-    return series.std(axis=axis, dtype=np.float64, ddof=1)

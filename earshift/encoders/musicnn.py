@@ -15,17 +15,26 @@ TensorFlow 1. What is known about them, and how each trap is handled here (docs/
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.audio.mel import hann, mel_filters, mel_spectrogram
-from earshift.encoders.base import Encoder
+from earshift.encoders.base import Embed, Encoder, Floats
 from earshift.encoders.inference import reproducible_inference
-from earshift.encoders.weights.record import open_weights
+from earshift.encoders.weights.record import Arrays, open_weights
 from earshift.encoders.weights.tf_checkpoint import read_checkpoint
 from earshift.encoders.weights.wheel import Wheel
 from earshift.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    Tensors = dict[str, torch.Tensor]
+    Layers = dict[str, torch.Tensor]
 
 _SAMPLE_RATE = 16000
 _N_FFT, _HOP, _BANDS = 512, 256, 96
@@ -48,7 +57,7 @@ _POOLS = {
 _INDEX, _DATA = "musicnn/{}/.index", "musicnn/{}/.data-00000-of-00001"
 
 
-def _variables(files):
+def _variables(files: dict[str, bytes]) -> Arrays:
     """Variables of all four networks, "MODEL/VARIABLE", without what only their optimiser needed."""
     return {
         f"{model}/{name}": array
@@ -60,6 +69,27 @@ def _variables(files):
             keep=lambda name: "Adam" not in name and not name.endswith("_power"),
         ).items()
     }
+
+
+WHEEL = Wheel(
+    package="musicnn",
+    version="0.1.0",
+    wheel="musicnn-0.1.0-py3-none-any.whl",
+    wheel_sha256="f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa",
+    files=(
+        (_INDEX.format("MSD_musicnn"), "87f3e0f3550c8d3bafc840374003e5c8af5eeb5ecf6add61af09a7822d3282c8"),
+        (_DATA.format("MSD_musicnn"), "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6"),
+        (_INDEX.format("MTT_musicnn"), "da2d7bb670b2b31e9bc441bb1bd75eca31b5b061f963cc1f9630c1aff3238f57"),
+        (_DATA.format("MTT_musicnn"), "041f3935e981a65cea739842d30c188d3a7d2adf4410955c8668eb3de4a5acab"),
+        (_INDEX.format("MSD_vgg"), "50e499238457558bba9f34f8b84d4afb8279afd43520cdf0a4fdf805a49c9ca3"),
+        (_DATA.format("MSD_vgg"), "9683d756b8311146534f333502ebf4a2a78a3e320c54ab0411dff6186d8375fc"),
+        (_INDEX.format("MTT_vgg"), "4b0d3d2d02bbe0919c063c1fb74bfa9018ac3517e362d681b07444d4207a5f5f"),
+        (_DATA.format("MTT_vgg"), "458f5c8bcecc086a3bba3dce83809df6da6e0a3560a59ddd84711bf3d5fd8303"),
+    ),
+    licence="ISC, Copyright Music Technology Group, Universitat Pompeu Fabra 2019",
+    description="the checkpoints in the wheel of musicnn 0.1.0, github.com/jordipons/musicnn",
+    convert=_variables,
+)
 
 
 @dataclass(frozen=True)
@@ -89,31 +119,12 @@ class Musicnn(Encoder):
     layer: Literal["mean_pool", "max_pool", "penultimate", "pool5"]
 
     name = "musicnn"
+    example = {"model": "MSD_musicnn", "layer": "mean_pool"}
     sample_rate = _SAMPLE_RATE
     window = (_FRAMES - 1) * _HOP / _SAMPLE_RATE
     packages = ("numpy", "scipy", "soxr", "torch")
-    code = ("earshift.audio.mel",)
-    published = Wheel(
-        package="musicnn",
-        version="0.1.0",
-        wheel="musicnn-0.1.0-py3-none-any.whl",
-        wheel_sha256="f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa",
-        files=(
-            (_INDEX.format("MSD_musicnn"), "87f3e0f3550c8d3bafc840374003e5c8af5eeb5ecf6add61af09a7822d3282c8"),
-            (_DATA.format("MSD_musicnn"), "8579734ee6388f799ed0def4bbd0d1fdcbeaf213ef2a9dc860917bd76a303de6"),
-            (_INDEX.format("MTT_musicnn"), "da2d7bb670b2b31e9bc441bb1bd75eca31b5b061f963cc1f9630c1aff3238f57"),
-            (_DATA.format("MTT_musicnn"), "041f3935e981a65cea739842d30c188d3a7d2adf4410955c8668eb3de4a5acab"),
-            (_INDEX.format("MSD_vgg"), "50e499238457558bba9f34f8b84d4afb8279afd43520cdf0a4fdf805a49c9ca3"),
-            (_DATA.format("MSD_vgg"), "9683d756b8311146534f333502ebf4a2a78a3e320c54ab0411dff6186d8375fc"),
-            (_INDEX.format("MTT_vgg"), "4b0d3d2d02bbe0919c063c1fb74bfa9018ac3517e362d681b07444d4207a5f5f"),
-            (_DATA.format("MTT_vgg"), "458f5c8bcecc086a3bba3dce83809df6da6e0a3560a59ddd84711bf3d5fd8303"),
-        ),
-        licence="ISC, Copyright Music Technology Group, Universitat Pompeu Fabra 2019",
-        source="the checkpoints in the wheel of musicnn 0.1.0, github.com/jordipons/musicnn",
-        convert=_variables,
-    )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.layer not in _LAYERS[self.model]:
             raise UserError(
                 f"encoders.musicnn: model {self.model} has no layer {self.layer}; "
@@ -121,26 +132,31 @@ class Musicnn(Encoder):
             )
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         return _DIMS[self.layer]
 
-    def load(self, folder, device):
+    def weights_source(self, *, downloads: Path, networks: Path) -> Wheel:
+        """See :meth:`Encoder.weights_source`."""
+        return WHEEL
+
+    def load(self, folder: Path, device: str) -> Embed:
         """See :meth:`Encoder.load`."""
         import torch
 
         prefix = f"{self.model}/"
         arrays = {name.removeprefix(prefix): a for name, a in open_weights(folder).items() if name.startswith(prefix)}
-        network, prepared = (vgg, prepared_vgg) if self.model in _POOLS else (musicnn, prepared_musicnn)
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in prepared(arrays).items()}
-        options = {"pools": _POOLS[self.model]} if self.model in _POOLS else {}
+        pools = _POOLS.get(self.model)
+        arrays = prepare_vgg(arrays) if pools else prepare_musicnn(arrays)
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        network = partial(vgg, pools=pools) if pools else musicnn
 
-        def vectors(waveforms):
+        def vectors(waveforms: Floats) -> Floats:
             with reproducible_inference():
                 return np.stack([vector(log_mel(waveform)) for waveform in waveforms])
 
-        def vector(frames):
+        def vector(frames: Floats) -> Floats:
             windows = [
-                network(torch.from_numpy(frames[start : start + _FRAMES]).to(device), tensors, **options)[self.layer]
+                network(torch.from_numpy(frames[start : start + _FRAMES]).to(device), tensors)[self.layer]
                 for start in range(0, len(frames) - _FRAMES + 1, _FRAMES)
             ]
             return torch.stack(windows).mean(0).cpu().numpy()
@@ -151,7 +167,7 @@ class Musicnn(Encoder):
 # ------------------------------------------------------------------------------------------------------------ the input
 
 
-def log_mel(waveform):
+def log_mel(waveform: Floats) -> Floats:
     """What the networks see.
 
     Parameters
@@ -170,13 +186,14 @@ def log_mel(waveform):
         filters=mel_filters(sample_rate=_SAMPLE_RATE, n_fft=_N_FFT, bands=_BANDS),
         power=2,
     )
-    return np.log10(1 + 10000 * power)
+    frames: Floats = np.log10(1 + 10000 * power)
+    return frames
 
 
 # -------------------------------------------------------------------------------------------------------------- musicnn
 
 
-def prepared_musicnn(variables):
+def prepare_musicnn(variables: Arrays) -> Arrays:
     """Tensors of :func:`musicnn` from the variables of a checkpoint, all float32.
 
     Batch normalisation keeps its place after ReLU. Where it is followed by a maximum, maximum and ReLU come first here,
@@ -207,13 +224,13 @@ def prepared_musicnn(variables):
     return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in tensors.items()}
 
 
-def musicnn(frames, tensors):
+def musicnn(frames: "torch.Tensor", tensors: "Tensors") -> "Layers":
     """All layers of a musicnn for one window.
 
     Parameters
     ----------
     frames : float32 tensor [shape=(187, 96)], log-mel
-    tensors : from :func:`prepared_musicnn`
+    tensors : from :func:`prepare_musicnn`
 
     Returns
     -------
@@ -232,10 +249,10 @@ def musicnn(frames, tensors):
     front = torch.relu(torch.cat(extremes, 1) * tensors["front/sign"] + tensors["front/bias"])
     front = (front * tensors["front/scale"] + tensors["front/offset"]).T
 
-    maps = [front, _convolved(front, tensors, "conv2d_5")]
-    maps.append(_convolved(maps[-1], tensors, "conv2d_6") + maps[-1])
-    maps.append(_convolved(maps[-1], tensors, "conv2d_7") + maps[-1])
-    maps = torch.cat(maps)
+    layers = [front, _convolve(front, tensors, "conv2d_5")]
+    layers.append(_convolve(layers[-1], tensors, "conv2d_6") + layers[-1])
+    layers.append(_convolve(layers[-1], tensors, "conv2d_7") + layers[-1])
+    maps = torch.cat(layers)
 
     max_pool, mean_pool = maps.amax(1), maps.mean(1)
     dense = max_pool @ tensors["dense/max"] + mean_pool @ tensors["dense/mean"] + tensors["dense/bias"]
@@ -244,11 +261,11 @@ def musicnn(frames, tensors):
     return {"mean_pool": mean_pool, "max_pool": max_pool, "penultimate": penultimate, "logits": logits}
 
 
-def _convolutions(first, stop):
+def _convolutions(first: int, stop: int) -> list[str]:
     return [f"conv2d_{n}" if n else "conv2d" for n in range(first, stop)]
 
 
-def _affine(variables, name, numbers):
+def _affine(variables: Arrays, name: str, numbers: list[int]) -> Arrays:
     """Scale and offset that batch normalisation with stored statistics amounts to, of one or more layers in a row."""
     scales, offsets = [], []
     for layer in (f"batch_normalization_{n}" if n else "batch_normalization" for n in numbers):
@@ -258,7 +275,7 @@ def _affine(variables, name, numbers):
     return {f"{name}/scale": np.concatenate(scales), f"{name}/offset": np.concatenate(offsets)}
 
 
-def _convolved(maps, tensors, name):
+def _convolve(maps: "torch.Tensor", tensors: "Tensors", name: str) -> "torch.Tensor":
     """One of the three layers behind the front end: convolution over time, ReLU, batch normalisation."""
     import torch
     from torch.nn import functional as F
@@ -277,19 +294,19 @@ def _convolved(maps, tensors, name):
 _BLOCK = 47  # frames at a time: what is computed from them stays in the cache
 
 
-def _transform(size):
+def _transform(size: int) -> NDArray[np.float64]:
     """Discrete Fourier transform of a real signal: a real and an imaginary row for each of size // 2 + 1 bins."""
     wave = np.exp(-2j * np.pi * np.outer(np.arange(size // 2 + 1), np.arange(size)) / size)
     return np.stack([wave.real, wave.imag], axis=1).reshape(-1, size)
 
 
-def _spectra(padded, transform):
+def _spectra(padded: "torch.Tensor", transform: "torch.Tensor") -> "torch.Tensor":
     """Spectra of seven neighbouring frames at a time [shape=(bins, frames, 2 * 7)], real parts first."""
     spectra = (transform @ padded.T).view(len(transform) // 2, 2, -1)
     return spectra.unfold(2, len(padded) - 6, 1).reshape(len(spectra), 14, -1).transpose(1, 2)
 
 
-def _spectral_filter(kernel, name):
+def _spectral_filter(kernel: NDArray[Any], name: str) -> Arrays:
     """Tables with which :func:`_filtered_maximum` applies a kernel [shape=(7, bands, filters)]."""
     bins, positions = np.arange(_BANDS // 2 + 1), _BANDS - kernel.shape[1] + 1
     middle = (positions - 1) / 2
@@ -309,7 +326,7 @@ def _spectral_filter(kernel, name):
     }
 
 
-def _filtered_maximum(spectra, tensors, name):
+def _filtered_maximum(spectra: "torch.Tensor", tensors: "Tensors", name: str) -> "torch.Tensor":
     """Largest response of every filter over all positions along frequency [shape=(frames, filters)]."""
     import torch
 
@@ -326,8 +343,8 @@ def _filtered_maximum(spectra, tensors, name):
 # ------------------------------------------------------------------------------------------------------------------ vgg
 
 
-def prepared_vgg(variables):
-    """Tensors of :func:`vgg` from the variables of a checkpoint, all float32; signs as in :func:`prepared_musicnn`."""
+def prepare_vgg(variables: Arrays) -> Arrays:
+    """Tensors of :func:`vgg` from the variables of a checkpoint, all float32; signs as in :func:`prepare_musicnn`."""
     tensors = _affine(variables, "input", [0])
     for n in range(1, 6):
         sign = np.where(variables[f"batch_normalization_{n}/gamma"] < 0, -1.0, 1.0)
@@ -338,13 +355,13 @@ def prepared_vgg(variables):
     return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in tensors.items()}
 
 
-def vgg(frames, tensors, *, pools):
+def vgg(frames: "torch.Tensor", tensors: "Tensors", *, pools: tuple[tuple[Any, Any], ...]) -> "Layers":
     """All layers of a vgg for one window.
 
     Parameters
     ----------
     frames : float32 tensor [shape=(187, 96)], log-mel
-    tensors : from :func:`prepared_vgg`
+    tensors : from :func:`prepare_vgg`
     pools : size and stride of each of the five pools, (time, frequency)
 
     Returns

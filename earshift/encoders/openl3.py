@@ -3,37 +3,45 @@
 Conventions
 -----------
 Everything is as openl3 0.4.2 computes it with its default front end (kapre), on TensorFlow: the same weights, read in
-the order of the network (:mod:`earshift.encoders.weights.keras_checkpoint`); the same resampler (:mod:`earshift.audio.kaiser`);
-spectrograms that agree to the last bits but one. The last bits matter, because the spectrograms reach 80 dB below the
-maximum of 10 log10 of *magnitudes*, which is 160 dB in level. On clean sounds the lowest bands hold nothing but the
-rounding errors of the resampled signal, of the window function and of the Fourier transform in single precision. So the
-window comes from the same polynomial (:func:`hann`), and the transform from scipy, whose sums are those of
-TensorFlow's. The transform of PyTorch, as exact, moves embeddings by 2e-3 of their standard deviation; these differ
-from openl3's by 1e-5.
+the order of the network (:mod:`earshift.encoders.weights.keras_checkpoint`); the same resampler
+(:mod:`earshift.audio.kaiser`); spectrograms that agree to the last bits but one. The last bits matter, because the
+spectrograms reach 80 dB below the maximum of 10 log10 of *magnitudes*, which is 160 dB in level. On clean sounds the
+lowest bands hold nothing but the rounding errors of the resampled signal, of the window function and of the Fourier
+transform in single precision. So the window comes from the same polynomial (:func:`hann`), and the transform from
+scipy, whose sums are those of TensorFlow's. The transform of PyTorch, as exact, moves embeddings by 2e-3 of their
+standard deviation; these differ from openl3's by 1e-5.
 
 The network is a plain function of a stack of spectrograms: batch normalisation goes into the convolutions, and on a CPU
 these need a quarter of the products (:mod:`earshift.encoders.kernels.winograd`). Maps have channels last.
 """
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
-from typing import Annotated, Literal
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift.audio.kaiser import resampled
+from earshift.audio.kaiser import resample
 from earshift.audio.mel import mel_filters
-from earshift.encoders.base import Encoder
+from earshift.encoders.base import Embed, Encoder, Floats
 from earshift.encoders.inference import reproducible_inference
-from earshift.encoders.kernels.onednn import number_type
-from earshift.encoders.kernels.winograd import convolved, prepared
 from earshift.encoders.weights.keras_checkpoint import read_layers
 from earshift.encoders.weights.official import Official, OwnWeights
-from earshift.encoders.weights.record import open_weights
+from earshift.encoders.weights.record import Arrays, open_weights
 from earshift.options import Interval
+from earshift.storage.downloads import Remote
 
+if TYPE_CHECKING:
+    import torch
+
+    Network = Callable[[Floats], Any]  # spectra -> embeddings, an array on a CPU and a tensor on a GPU
+
+Layer = tuple[NDArray[np.float64], NDArray[np.float64]]  # kernel and bias
 _SAMPLE_RATE = 48000
 _WINDOW = 48000  # samples that the network sees at once
 _HOP = 242  # samples from frame to frame
@@ -80,10 +88,10 @@ _REPRESENTATIONS = {
 }
 
 
-def _arrays(path):
+def _arrays(path: Path) -> Arrays:
     """Weights of a published file by the number of their layer: "0/gamma" of the input, "1/kernel", "1/bias", ..."""
     statistics = ("gamma", "beta", "moving_mean", "moving_variance")
-    layers = [("0", statistics, [(1,)] * 4)]
+    layers: list[tuple[str, tuple[str, ...], list[tuple[int, ...]]]] = [("0", statistics, [(1,)] * 4)]
     for n, (inputs, outputs) in enumerate(zip(_CHANNELS, _CHANNELS[1:], strict=False)):
         layers.append((f"{n + 1}", ("kernel", "bias"), [(3, 3, inputs, outputs), (outputs,)]))
         if n != _LAST:
@@ -101,7 +109,7 @@ class Openl3(Encoder):
     """The embedding of OpenL3, averaged over windows of one second.
 
     representation : str
-        mel128 (as in the first study), mel256 or linear.
+        mel128 (as in deng2025), mel256 or linear.
     content : str
         music or env (environmental sounds): what the network was trained on.
     embedding_size : int
@@ -133,41 +141,47 @@ class Openl3(Encoder):
     weights: OwnWeights
 
     name = "openl3"
+    example = {
+        "representation": "mel128", "content": "music", "embedding_size": 512, "hop": 0.1, "centre": True,
+        "policy": "corrected", "precision": "float32", "weights": {"path": None},
+    }  # fmt: skip
     sample_rate = _SAMPLE_RATE
     packages = ("numba", "numpy", "scipy", "torch")
-    code = ("earshift.audio.mel", "earshift.encoders.kernels.winograd_numba")
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         return self.embedding_size
 
-    @property
-    def published(self):
-        """Where the weights come from."""
+    def weights_source(self, *, downloads: Path, networks: Path) -> Official:
+        """See :meth:`Encoder.weights_source`."""
         file = f"openl3_audio_{self.representation}_{self.content}-v0_4_0.h5.gz"
         return Official(
-            file=file,
-            urls=(f"https://github.com/marl/openl3/raw/models/{file}",),
-            hashes=(("git-blob", _BLOBS[self.representation, self.content]),),
+            remote=Remote(
+                file=file,
+                urls=(f"https://github.com/marl/openl3/raw/models/{file}",),
+                hashes=(("git-blob", _BLOBS[self.representation, self.content]),),
+            ),
+            folder=downloads,
             licence="CC BY 4.0",
-            source=f"OpenL3 0.4.0, audio, {self.representation}, {self.content}, github.com/marl/openl3, branch models "
-            "(Cramer, Wu, Salamon and Bello 2019, Look, listen and learn more)",
+            description=f"OpenL3 0.4.0, audio, {self.representation}, {self.content}, github.com/marl/openl3, branch "
+            "models (Cramer, Wu, Salamon and Bello 2019, Look, listen and learn more)",
             convert=_arrays,
             own=self.weights.path,
             option="encoders.openl3.weights.path",
         )
 
-    def waveform(self, audio, sample_rate):
+    def waveform(self, audio: Floats, sample_rate: int) -> Floats:
         """The mean of the channels at 48 kHz; see :meth:`Encoder.waveform`. Short clips are not repeated."""
         mono = audio.mean(axis=0, dtype=np.float64)
-        return resampled(mono, int(sample_rate), _SAMPLE_RATE).astype(np.float32)
+        waveform: Floats = resample(mono, int(sample_rate), _SAMPLE_RATE).astype(np.float32)
+        return waveform
 
-    def load(self, folder, device):
+    def load(self, folder: Path, device: str) -> Embed:
         """See :meth:`Encoder.load`."""
         frames = self.frames(folder, device)
         return lambda waveforms: frames(waveforms).mean(axis=1, dtype=np.float64).astype(np.float32)
 
-    def frames(self, folder, device):
+    def frames(self, folder: Path, device: str) -> Embed:
         """Open the weights, as :meth:`load` does, for the embeddings of single windows.
 
         Returns
@@ -175,19 +189,22 @@ class Openl3(Encoder):
         callable
             waveforms, float32 [shape=(clips, samples)] -> float32 [shape=(clips, windows, dim)]
         """
+        from earshift.encoders.kernels.onednn import number_type
+
         dtype = number_type(self.precision, device)
-        scale, offset, layers = folded(open_weights(folder))
+        scale, offset, layers = fold(open_weights(folder))
         network = (_on_cpu if device == "cpu" else _on_gpu)(layers, dtype, device, _GRID[self.embedding_size])
-        passed = _one_by_one if device == "cpu" else _together
+        run = _one_by_one if device == "cpu" else _together
         representation = _REPRESENTATIONS[self.representation]
-        cut = {"hop": int(self.hop * _SAMPLE_RATE), "centre": self.centre}
+        hop = int(self.hop * _SAMPLE_RATE)
 
-        def spectrum(window):
-            return scale * decibels(window, representation) + offset
+        def spectrum(window: Floats) -> Floats:
+            scaled: Floats = scale * decibels(window, representation) + offset
+            return scaled
 
-        def embeddings(waveforms):
+        def embeddings(waveforms: Floats) -> Floats:
             with reproducible_inference():
-                return passed([windows(waveform, **cut) for waveform in waveforms], spectrum, network)
+                return run([windows(waveform, hop, self.centre) for waveform in waveforms], spectrum, network)
 
         return embeddings
 
@@ -195,7 +212,7 @@ class Openl3(Encoder):
 # ------------------------------------------------------------------------------------------------------------ the input
 
 
-def windows(waveform, *, hop, centre):
+def windows(waveform: Floats, hop: int, centre: bool) -> Floats:
     """Windows of a clip, so many that with hops of up to a window every sample is in one.
 
     Parameters
@@ -209,12 +226,12 @@ def windows(waveform, *, hop, centre):
     float32 view [shape=(windows, 48000)]
     """
     before = _WINDOW // 2 if centre else 0
-    beyond = len(waveform) + before - _WINDOW  # samples after the first window
-    after = -beyond if beyond < 0 else -beyond % hop
+    rest = len(waveform) + before - _WINDOW  # samples after the first window
+    after = -rest if rest < 0 else -rest % hop
     return np.lib.stride_tricks.sliding_window_view(np.pad(waveform, (before, after)), _WINDOW)[::hop]
 
 
-def decibels(window, representation):
+def decibels(window: Floats, representation: Representation) -> Floats:
     """Spectrogram of one window, in decibels below its maximum.
 
     Parameters
@@ -236,11 +253,12 @@ def decibels(window, representation):
     if representation.bands is not None:
         magnitude = mel_filters(sample_rate=_SAMPLE_RATE, n_fft=n_fft, bands=representation.bands) @ magnitude
     levels = 10 * np.log10(np.maximum(magnitude, np.float32(_FLOOR)))
-    return np.maximum(levels - levels.max(), np.float32(-_RANGE))
+    below: Floats = np.maximum(levels - levels.max(), np.float32(-_RANGE))
+    return below
 
 
 @cache
-def hann(length):
+def hann(length: int) -> Floats:
     """Periodic Hann window with the rounding errors of ``tf.signal.hann_window``, float32 [shape=(length,)].
 
     TensorFlow computes angle and cosine in single precision, the latter with the polynomials of the Cephes library (as
@@ -252,7 +270,7 @@ def hann(length):
     for part in (1.57079601287841796875, 3.1391647326017846e-07, 5.390302529957765e-15):  # which sum up to pi / 2
         angle = angle - quarters * f(part)
     square = angle * angle
-    cosine, sine = f(2.4372266125283204e-05), f(-0.00019592341140837015)
+    cosine, sine = np.full_like(angle, 2.4372266125283204e-05), np.full_like(angle, -0.00019592341140837015)
     for coefficient in (-0.00138865201734006405, 0.04166661947965622, -0.5, 1.0):
         cosine = cosine * square + f(coefficient)
     for coefficient in (0.008332687365566168, -0.16666662039822983):
@@ -266,7 +284,7 @@ def hann(length):
 # ---------------------------------------------------------------------------------------------------------- the network
 
 
-def folded(arrays):
+def fold(arrays: Arrays) -> tuple[np.float32, np.float32, list[Layer]]:
     """The network's layers, with batch normalisation in them.
 
     Parameters
@@ -280,7 +298,7 @@ def folded(arrays):
     """
     arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
 
-    def affine(layer):
+    def affine(layer: int) -> Layer:
         scale = arrays[f"{layer}/gamma"] / np.sqrt(arrays[f"{layer}/moving_variance"] + _EPSILON)
         return scale, arrays[f"{layer}/beta"] - arrays[f"{layer}/moving_mean"] * scale
 
@@ -295,7 +313,7 @@ def folded(arrays):
     return np.float32(scale[0]), np.float32(offset[0]), layers
 
 
-def _on_cpu(layers, dtype, device, grid):
+def _on_cpu(layers: list[Layer], dtype: "torch.dtype", device: str, grid: tuple[int, int]) -> "Network":
     """The network in numbers of one type: spectra, float32 [shape=(n, bands, frames)] -> float32 [shape=(n, dim)].
 
     The first layers take one window after another, so that their large maps stay in the cache; the last ones take all
@@ -303,51 +321,53 @@ def _on_cpu(layers, dtype, device, grid):
     """
     import torch
 
+    from earshift.encoders.kernels.winograd import convolve, prepare
+
     kernel, bias = (torch.from_numpy(array.astype(np.float32)) for array in layers[0])
     kernel = kernel.contiguous(memory_format=torch.channels_last)
-    fast = [None, *(prepared(*layer, dtype) for layer in layers[1:])]
+    fast = {n: prepare(*layer, dtype) for n, layer in enumerate(layers) if n}
 
-    def through(maps, numbers):
+    def run(maps: Floats, numbers: range) -> Floats:
         for n in numbers:
-            maps = convolved(maps, fast[n], relu=n != _LAST, pool="max" if n in _POOLED else None)
+            maps = convolve(maps, fast[n], relu=n != _LAST, pool="max" if n in _POOLED else None)
         return maps
 
-    def begun(spectrum):
+    def begin(spectrum: Floats) -> Floats:
         maps = torch.conv2d(torch.from_numpy(spectrum)[None, None], kernel, bias, padding=1).relu_()
-        return through(maps.permute(0, 2, 3, 1).contiguous().numpy(), range(1, _APART))
+        return run(maps.permute(0, 2, 3, 1).contiguous().numpy(), range(1, _APART))
 
-    def network(spectra):
-        maps = through(np.concatenate([begun(spectrum) for spectrum in spectra]), range(_APART, _LAST + 1))
-        return pooled(torch.from_numpy(maps), grid).numpy()
+    def network(spectra: Floats) -> Floats:
+        maps = run(np.concatenate([begin(spectrum) for spectrum in spectra]), range(_APART, _LAST + 1))
+        return pool_fields(torch.from_numpy(maps), grid).numpy()
 
     return network
 
 
-def _on_gpu(layers, dtype, device, grid):
+def _on_gpu(layers: list[Layer], dtype: "torch.dtype", device: str, grid: tuple[int, int]) -> "Network":
     """The same with plain convolutions, to a tensor on the device."""
     import torch
 
     # in float32 the quick algorithms want channels first; in bfloat16, the tensor cores want them last
     order = torch.contiguous_format if dtype == torch.float32 else torch.channels_last
-    layers = [
+    tensors = [
         (torch.from_numpy(kernel).to(device, dtype, memory_format=order), torch.from_numpy(bias).to(device, dtype))
         for kernel, bias in layers
     ]
 
-    def network(spectra):
+    def network(spectra: Floats) -> "torch.Tensor":
         maps = torch.from_numpy(spectra)[:, None].to(device, dtype)
-        for n, (kernel, bias) in enumerate(layers):
+        for n, (kernel, bias) in enumerate(tensors):
             maps = torch.conv2d(maps, kernel, bias, padding=1)
             if n != _LAST:
                 maps = maps.relu_()
             if n in _POOLED:
                 maps = torch.max_pool2d(maps, 2)
-        return pooled(maps.permute(0, 2, 3, 1), grid).float()
+        return pool_fields(maps.permute(0, 2, 3, 1), grid).float()
 
     return network
 
 
-def pooled(maps, grid):
+def pool_fields(maps: "torch.Tensor", grid: tuple[int, int]) -> "torch.Tensor":
     """The largest value in every field of the maps.
 
     Parameters
@@ -364,7 +384,7 @@ def pooled(maps, grid):
     return fields.amax((2, 4)).flatten(1)
 
 
-def _one_by_one(clips, spectrum, network):
+def _one_by_one(clips: Sequence[Floats], spectrum: Callable[[Floats], Floats], network: "Network") -> Floats:
     """Embeddings of the windows of every clip, [shape=(clips, windows, dim)]: clip by clip, in this thread."""
     return np.stack([
         np.concatenate([
@@ -375,11 +395,11 @@ def _one_by_one(clips, spectrum, network):
     ])  # fmt: skip
 
 
-def _together(clips, spectrum, network):
+def _together(clips: Sequence[Floats], spectrum: Callable[[Floats], Floats], network: "Network") -> Floats:
     """The same with windows of several clips at once, while threads compute the spectra of those that come next."""
     import torch
 
-    every = list(chain.from_iterable(clips))
+    every = [window for clip in clips for window in clip]
     with ThreadPoolExecutor() as pool:
         spectra = pool.map(spectrum, every)
         parts = [network(np.stack(list(islice(spectra, _FORWARD)))) for _ in range(0, len(every), _FORWARD)]

@@ -4,26 +4,32 @@ Conventions
 -----------
 The network is ``Cnn14`` of panns_inference 0.1.1 (:func:`cnn14`), with the weights of the published file. What is
 computed is a rearrangement of it (:class:`Network`) that gives the same numbers in less time: batch normalisation goes
-into the convolutions before it, these need fewer products (:mod:`earshift.encoders.kernels.winograd` and, for the last blocks,
-:mod:`earshift.encoders.kernels.few_channels`), and the classifier is left out. Maps have channels last.
+into the convolutions before it, these need fewer products (:mod:`earshift.encoders.kernels.winograd` and, for the last
+blocks, :mod:`earshift.encoders.kernels.few_columns`), and the classifier is left out. Maps have channels last.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from earshift.encoders.base import Encoder
-from earshift.encoders.inference import reproducible_inference
-from earshift.encoders.kernels.few_channels import narrow_convolution
-from earshift.encoders.kernels.onednn import convolution, number_type
-from earshift.encoders.kernels.winograd import convolved, prepared
-from earshift.encoders.log_mel import LogMel, stand_ins, without_kernels
+from earshift.encoders.base import Embed, Encoder, Floats
+from earshift.encoders.inference import open_tensors, reproducible_inference, run_in_parts
 from earshift.encoders.weights.official import Official, OwnWeights
-from earshift.encoders.weights.package_modules import borrowed, without_initialisation
-from earshift.encoders.weights.record import open_weights
-from earshift.encoders.weights.torch_checkpoint import checked, read_state_dict
+from earshift.encoders.weights.package_modules import load_module, without_initialisation
+from earshift.encoders.weights.record import Arrays
+from earshift.encoders.weights.torch_checkpoint import check_tensors, read_state_dict
 from earshift.encoders.windows import mean_over_windows
+from earshift.storage.downloads import Remote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    Block = Callable[[torch.Tensor], torch.Tensor]
+    Folded = tuple[torch.Tensor, torch.Tensor]  # weight and bias
 
 _REQUIREMENT = "panns-inference==0.1.1"
 _SPECTROGRAM = "spectrogram_extractor."
@@ -51,17 +57,21 @@ _APART = 3  # blocks that take one clip after another all the same: their maps a
 _WIDE = 4  # blocks whose maps are at least 8 bands wide
 
 
-def cnn14():
+def cnn14() -> Any:
     """The package's network, its weights unset."""
+    from earshift.encoders.kernels.log_mel import stand_ins
+
     modules = {**stand_ins(), "matplotlib.pyplot": None}
-    build = borrowed("panns_inference.models", _REQUIREMENT, modules).Cnn14
+    build = load_module("panns_inference.models", _REQUIREMENT, modules).Cnn14
     with without_initialisation():
         return build(**_CONFIG).eval()
 
 
-def _arrays(path):
+def _arrays(path: Path) -> Arrays:
     """What of the published checkpoint the embedding needs, in the checkpoint's names."""
-    tensors = checked(read_state_dict(path), cnn14().state_dict(), path, network=f"Cnn14 of {_REQUIREMENT}")
+    from earshift.encoders.kernels.log_mel import without_kernels
+
+    tensors = check_tensors(read_state_dict(path), cnn14().state_dict(), path, network=f"Cnn14 of {_REQUIREMENT}")
     arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith(_UNUSED)}
     return without_kernels(arrays, _SPECTROGRAM)
 
@@ -79,18 +89,20 @@ class Network:
     dtype : torch.dtype, of the convolutions' products; everything between them is float32
     """
 
-    def __init__(self, cnn14, device, dtype):
+    def __init__(self, cnn14: Any, device: "torch.device", dtype: "torch.dtype") -> None:
+        from earshift.encoders.kernels.log_mel import LogMel
+
         self._frames = LogMel(cnn14.spectrogram_extractor, cnn14.logmel_extractor, cnn14.bn0, device)
-        self._blocks = []
+        self._blocks: list[Block] = []
         for number in range(_BLOCKS):
             block = getattr(cnn14, f"conv_block{number + 1}")
-            folded = (_folded(block.conv1, block.bn1), _folded(block.conv2, block.bn2))
+            folded = (_fold(block.conv1, block.bn1), _fold(block.conv2, block.bn2))
             build = _plain if device.type != "cpu" else _wide if number < _WIDE else _narrow
             self._blocks.append(build(folded, number, device, dtype))
         self._apart = _APART if device.type == "cpu" else 0
-        self._last = cnn14.fc1.to(device)
+        self._last: Block = cnn14.fc1.to(device)
 
-    def __call__(self, waveforms):
+    def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Vectors of clips.
 
         Parameters
@@ -104,20 +116,20 @@ class Network:
         import torch
 
         some = 1 if self._apart else len(waveforms)
-        maps = torch.cat([self._begun(clips) for clips in waveforms.split(some)])
+        maps = torch.cat([self._begin(clips) for clips in torch.split(waveforms, some)])
         for block in self._blocks[self._apart :]:
             maps = block(maps)
         maps = maps.mean(dim=2)
         return self._last(maps.amax(dim=1) + maps.mean(dim=1)).relu_()
 
-    def _begun(self, waveforms):
+    def _begin(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         maps = self._frames(waveforms)[..., None]
         for block in self._blocks[: self._apart]:
             maps = block(maps)
         return maps
 
 
-def _folded(convolution, normalisation):
+def _fold(convolution: "torch.nn.Conv2d", normalisation: Any) -> "Folded":
     """Weight and bias of a convolution with its batch normalisation in it."""
     import torch
 
@@ -126,7 +138,7 @@ def _folded(convolution, normalisation):
     return convolution.weight.detach() * scale.float().detach()[:, None, None, None], bias.float().detach()
 
 
-def _plain(convolutions, number, device, dtype):
+def _plain(convolutions: "tuple[Folded, Folded]", number: int, device: "torch.device", dtype: "torch.dtype") -> "Block":
     """A block as the package has it, from maps to maps: what a GPU does best."""
     import torch
     from torch.nn import functional as F
@@ -134,7 +146,7 @@ def _plain(convolutions, number, device, dtype):
     layers = [(w.to(device, dtype).contiguous(memory_format=torch.channels_last), b.to(device, dtype))
               for w, b in convolutions]  # fmt: skip
 
-    def block(maps):
+    def block(maps: "torch.Tensor") -> "torch.Tensor":
         planes = maps.permute(0, 3, 1, 2).to(dtype)
         for weight, bias in layers:
             planes = F.conv2d(planes, weight, bias, padding=1).relu_()
@@ -145,32 +157,44 @@ def _plain(convolutions, number, device, dtype):
     return block
 
 
-def _wide(convolutions, number, device, dtype):
+def _wide(convolutions: "tuple[Folded, Folded]", number: int, device: "torch.device", dtype: "torch.dtype") -> "Block":
     """A block of large maps, from maps to maps."""
     import torch
 
-    (weight, bias), second = convolutions
-    layer = prepared(second[0].numpy(), second[1].numpy(), dtype)
-    if number == 0:  # one channel in, which costs next to nothing
-        first = convolution(weight, bias, shape=(1, 1, _FRAMES, _BANDS))
-    else:
-        first = prepared(weight.numpy(), bias.numpy(), dtype)
+    from earshift.encoders.kernels.onednn import convolution
+    from earshift.encoders.kernels.winograd import convolve, prepare
 
-    def block(maps):
-        maps = first(maps).numpy() if number == 0 else convolved(maps.numpy(), first)
-        return torch.from_numpy(convolved(maps, layer, pool="mean"))
+    (weight, bias), second = convolutions
+    layer = prepare(second[0].numpy(), second[1].numpy(), dtype)
+    if number == 0:  # one channel in, which costs next to nothing
+        plain = convolution(weight, bias, shape=(1, 1, _FRAMES, _BANDS))
+
+        def first(maps: "torch.Tensor") -> Floats:
+            return plain(maps).numpy()
+    else:
+        fast = prepare(weight.numpy(), bias.numpy(), dtype)
+
+        def first(maps: "torch.Tensor") -> Floats:
+            return convolve(maps.numpy(), fast)
+
+    def block(maps: "torch.Tensor") -> "torch.Tensor":
+        return torch.from_numpy(convolve(first(maps), layer, pool="mean"))
 
     return block
 
 
-def _narrow(convolutions, number, device, dtype):
+def _narrow(
+    convolutions: "tuple[Folded, Folded]", number: int, device: "torch.device", dtype: "torch.dtype"
+) -> "Block":
     """A block of narrow maps, from maps to maps."""
     from torch.nn import functional as F
 
-    width = _BANDS >> number
-    layers = [narrow_convolution(weight, bias, width=width, dtype=dtype) for weight, bias in convolutions]
+    from earshift.encoders.kernels.few_columns import few_columns_convolution
 
-    def block(maps):
+    width = _BANDS >> number
+    layers = [few_columns_convolution(weight, bias, width=width, dtype=dtype) for weight, bias in convolutions]
+
+    def block(maps: "torch.Tensor") -> "torch.Tensor":
         for layer in layers:
             maps = layer(maps)
         if number < _BLOCKS - 1:
@@ -201,33 +225,35 @@ class Panns(Encoder):
     weights: OwnWeights
 
     name = "panns"
+    example = {"policy": "corrected", "precision": "float32", "weights": {"path": None}}
     sample_rate = _SAMPLE_RATE
     window = _SHORTEST / _SAMPLE_RATE
     batch = _CLIPS
     packages = ("numba", "numpy", "panns-inference", "soxr", "torch")
-    code = ("earshift.encoders.kernels.winograd_numba",)
     dim = 2048
 
-    @property
-    def published(self):
-        """Where the weights come from."""
+    def weights_source(self, *, downloads: Path, networks: Path) -> Official:
+        """See :meth:`Encoder.weights_source`."""
         return Official(
-            file="Cnn14_mAP=0.431.pth",
-            urls=("https://zenodo.org/records/3987831/files/Cnn14_mAP%3D0.431.pth?download=1",),
-            hashes=(
-                ("md5", "541141fa2ee191a88f24a3219fff024e"),
-                ("sha256", "0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31"),
+            remote=Remote(
+                file="Cnn14_mAP=0.431.pth",
+                urls=("https://zenodo.org/records/3987831/files/Cnn14_mAP%3D0.431.pth?download=1",),
+                hashes=(
+                    ("md5", "541141fa2ee191a88f24a3219fff024e"),
+                    ("sha256", "0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31"),
+                ),
+                size=327428481,
             ),
-            size=327428481,
+            folder=downloads,
             licence="CC BY 4.0",
-            source="PANNs, Cnn14 at 32 kHz with mAP 0.431, Zenodo record 3987831 (Kong et al. 2020, PANNs: large-scale "
-            "pretrained audio neural networks for audio pattern recognition)",
+            description="PANNs, Cnn14 at 32 kHz with mAP 0.431, Zenodo record 3987831 (Kong et al. 2020, PANNs: "
+            "large-scale pretrained audio neural networks for audio pattern recognition)",
             convert=_arrays,
             own=self.weights.path,
             option="encoders.panns.weights.path",
         )
 
-    def waveform(self, audio, sample_rate):
+    def waveform(self, audio: Floats, sample_rate: int) -> Floats:
         """See :meth:`Encoder.waveform`; the length is librosa's where ``policy`` is "paper"."""
         mono = super().waveform(audio, sample_rate)
         if self.policy != "paper" or sample_rate == _SAMPLE_RATE:
@@ -237,22 +263,24 @@ class Panns(Encoder):
             return mono
         return np.pad(mono, (0, max(0, samples - len(mono))))[:samples]
 
-    def load(self, folder, device):
+    def load(self, folder: Path, device: str) -> Embed:
         """See :meth:`Encoder.load`."""
         import torch
 
+        from earshift.encoders.kernels.onednn import number_type
+
         place, dtype = torch.device(device), number_type(self.precision, device)
         model = cnn14()
-        state = {name: torch.from_numpy(array) for name, array in open_weights(folder).items()}
-        model.load_state_dict(state, strict=False, assign=True)  # complete, or _arrays would have refused it
+        model.load_state_dict(
+            open_tensors(folder), strict=False, assign=True
+        )  # complete, or _arrays would have refused it
         network = Network(model, place, dtype)
         clips = _CLIPS if place.type == "cpu" else 4 * _CLIPS
 
-        def encode(waveforms):
-            parts = [torch.from_numpy(waveforms[start : start + clips]) for start in range(0, len(waveforms), clips)]
-            return torch.cat([network(part.to(place)) for part in parts]).cpu().numpy()
+        def encode(waveforms: Floats) -> Floats:
+            return run_in_parts(network, waveforms, clips, place)
 
-        def vectors(waveforms):
+        def vectors(waveforms: Floats) -> Floats:
             samples = waveforms.shape[1]
             window = samples if self.policy == "paper" else min(samples, _WINDOW)
             with reproducible_inference():

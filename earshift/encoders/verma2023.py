@@ -1,4 +1,4 @@
-"""The second study's streams as encoders, trained here (P. Verma, Diverse Audio Embeddings, 2023).
+"""The four streams of verma2023 as encoders that are trained here (P. Verma, Diverse Audio Embeddings, 2023).
 
 Conventions
 -----------
@@ -7,18 +7,18 @@ chunks' embeddings, before the classifier. ``diverse_all`` has the four streams'
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from earshift.encoders.base import Encoder
+from earshift.encoders.base import Embed, Encoder, Floats
 from earshift.encoders.inference import reproducible_inference
-from earshift.encoders.weights.networks import Trained
+from earshift.encoders.weights.networks import TrainedNetwork
 from earshift.encoders.weights.record import open_weights
 from earshift.options import Interval
 from earshift.training.verma2023 import chunks
-from earshift.training.verma2023.options import Diverse
-from earshift.training.verma2023.streams import END_TO_END, NEURALOGRAM, PITCH, STREAMS, TIMBRE
+from earshift.training.verma2023.options import END_TO_END, NEURALOGRAM, PITCH, STREAMS, TIMBRE, Diverse
 
 _TASK = "tagging"
 
@@ -36,43 +36,37 @@ class Stream(Encoder):
 
     sample_rate = chunks.SAMPLE_RATE
     packages = ("numpy", "scipy", "soxr", "torch")
-    trainer = "earshift.training.verma2023.training"
+    training = "verma2023"
     tasks = (_TASK,)
-    lessons = ("diverse",)
-    streams = ()
-    code = (
-        *(f"earshift.training.verma2023.{name}" for name in
-          ("chunks", "evaluation", "pitch", "timbre", "end_to_end", "neuralogram", "streams", "transformer")),
-        "earshift.audio.mel",
-    )  # fmt: skip
+    streams: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         return self.diverse.networks.transformer.width * len(self.streams)
 
-    def origin(self, name):
-        """See :meth:`Encoder.origin`."""
-        return Trained(name, _TASK)
+    def weights_source(self, *, downloads: Path, networks: Path) -> TrainedNetwork:
+        """See :meth:`Encoder.weights_source`."""
+        return TrainedNetwork(networks, _TASK)
 
-    def load(self, folder, device):
+    def load(self, folder: Path, device: str) -> Embed:
         """See :meth:`Encoder.load`."""
-        import torch
+        from earshift.training.verma2023.streams import embed_chunks, open_streams
 
-        from earshift.training.verma2023.evaluation import embedder
-
-        arrays = {name: torch.from_numpy(array) for name, array in open_weights(folder).items()}
+        arrays = open_weights(folder)
         head = next(name for name in arrays if name.endswith("head.2.bias"))
-        embed = embedder(arrays, self.streams, len(arrays[head]), self.diverse, device)
+        opened = open_streams(arrays, self.streams, len(arrays[head]), self.diverse.networks, device)
 
-        def vectors(waveforms):
+        def vectors(waveforms: Floats) -> Floats:
             with reproducible_inference():
-                return np.stack([_mean(embed, waveform, self.diverse.filling) for waveform in waveforms])
+                cut = (chunks.cut_chunks(waveform, filling=self.diverse.filling) for waveform in waveforms)
+                return np.stack([_mean(embed_chunks(opened, of_clip)) for of_clip in cut])
 
         return vectors
 
 
-def _mean(embed, waveform, filling):
-    return embed(chunks.chunks(waveform, filling=filling)).mean(axis=0, dtype=np.float64).astype(np.float32)
+def _mean(embeddings: Floats) -> Floats:
+    vector: Floats = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return vector
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class DiversePitch(Stream):
 
 @dataclass(frozen=True)
 class DiverseTimbre(Stream):
-    """What colour a second has: MFCC without the first."""
+    """The timbre of a second: MFCC without the first."""
 
     name = "diverse_timbre"
     streams = (TIMBRE,)
@@ -93,7 +87,7 @@ class DiverseTimbre(Stream):
 
 @dataclass(frozen=True)
 class DiverseEndToEnd(Stream):
-    """What learned filters answer to a second."""
+    """The output of learned filters over a second."""
 
     name = "diverse_end_to_end"
     streams = (END_TO_END,)
@@ -101,7 +95,7 @@ class DiverseEndToEnd(Stream):
 
 @dataclass(frozen=True)
 class DiverseNeuralogram(Stream):
-    """What a network that hears 100 ms makes of a second."""
+    """A second as a network with a window of 100 ms represents it."""
 
     name = "diverse_neuralogram"
     streams = (NEURALOGRAM,)

@@ -1,4 +1,4 @@
-"""VGG-like encoders that are trained here, one per task of the third study (Kim, Urbano, Liem and Hanjalic, 2019).
+"""VGG-like encoders that are trained here, one per task of kim2019 (Kim, Urbano, Liem and Hanjalic, 2019).
 
 Conventions
 -----------
@@ -8,17 +8,17 @@ those of :mod:`earshift.training.kim2019.networks`; the vector is taken behind t
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
-from earshift.encoders.base import Encoder
-from earshift.encoders.inference import reproducible_inference
-from earshift.encoders.weights.networks import Trained
-from earshift.encoders.weights.record import open_weights
+from earshift.encoders.base import Embed, Encoder, Floats
+from earshift.encoders.inference import open_tensors, reproducible_inference
+from earshift.encoders.weights.networks import TrainedNetwork
 from earshift.options import Interval
 from earshift.training.excerpt import SAMPLE_RATE, SAMPLES, centre
-from earshift.training.kim2019.tasks import AUTOENCODER, AUTOTAGGING, INSTRUMENTS, SEPARATION
+from earshift.training.kim2019.options import AUTOENCODER, AUTOTAGGING, INSTRUMENTS, SEPARATION
 
 _CHUNK = 8  # clips at a time: the first planes are large
 
@@ -37,37 +37,35 @@ class Vgg(Encoder):
     sample_rate = SAMPLE_RATE
     batch = 8
     packages = ("numpy", "soxr", "torch")
-    trainer = "earshift.training.kim2019.training"
-    lessons = ("training",)
+    training = "kim2019"
     network = "vgg"
-    code = ("earshift.training.kim2019.networks", "earshift.training.excerpt")
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         return 16 * self.channels
 
-    def origin(self, name):
-        """See :meth:`Encoder.origin`."""
-        return Trained(name, self.tasks[0])
+    def weights_source(self, *, downloads: Path, networks: Path) -> TrainedNetwork:
+        """See :meth:`Encoder.weights_source`."""
+        return TrainedNetwork(networks, self.tasks[0])
 
-    def waveform(self, audio, sample_rate):
+    def waveform(self, audio: Floats, sample_rate: int) -> Floats:
         """The middle two seconds, see :meth:`Encoder.waveform`."""
         return centre(super().waveform(audio, sample_rate), SAMPLES)
 
-    def load(self, folder, device):
+    def load(self, folder: Path, device: str) -> Embed:
         """See :meth:`Encoder.load`."""
         import torch
 
         from earshift.training.kim2019.networks import Spectrogram, VggEncoder
 
-        arrays = {name: torch.from_numpy(array) for name, array in open_weights(folder).items()}
+        tensors = open_tensors(folder)
         spectrogram, encoder = Spectrogram(), VggEncoder(self.channels, 0.0)
         for module, prefix in ((spectrogram, "spectrogram."), (encoder, "encoder.")):
-            own = {name.removeprefix(prefix): t for name, t in arrays.items() if name.startswith(prefix)}
+            own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
             module.load_state_dict(own)
             module.to(device).eval()
 
-        def vectors(waveforms):
+        def vectors(waveforms: Floats) -> Floats:
             with reproducible_inference():
                 found = []
                 for start in range(0, len(waveforms), _CHUNK):
@@ -89,7 +87,7 @@ class VggAutoencoder(Vgg):
 
 @dataclass(frozen=True)
 class VggAutotagging(Vgg):
-    """Trained to tell which tags hold."""
+    """Trained to predict tags."""
 
     name = "vgg_autotagging"
     tasks = (AUTOTAGGING,)
@@ -97,7 +95,7 @@ class VggAutotagging(Vgg):
 
 @dataclass(frozen=True)
 class VggInstruments(Vgg):
-    """Trained to tell the predominant instrument."""
+    """Trained to predict the predominant instrument."""
 
     name = "vgg_instruments"
     tasks = (INSTRUMENTS,)

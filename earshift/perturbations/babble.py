@@ -1,14 +1,18 @@
-"""A synthetic crowd: many voices talking at once in a room, none of which says a word.
+"""Synthetic babble: many voices talking at once in a room, none of which says a word.
 
-It stands in for a recording of a busy place where none is at hand, and is no recording: sixteen voices, each a pulse
-train whose pitch wanders, cut into syllables and pauses of random length, each a hiss and the formants of two random
-vowels, at random distances; then the reverberation of a room. What it shares with the recording that the third study
-took (a pub) is a spectrum of speech with slow, uneven movement, and what it lacks is glasses, laughter and music.
+It replaces a recording of a busy place where none is available. Sixteen voices at random distances, each a pulse train
+whose pitch wanders, are cut into syllables and pauses of random length; a syllable is a hiss and the formants of two
+random vowels. The reverberation of a room follows. Like the recording that kim2019 used (a pub), it has a spectrum of
+speech with slow, uneven movement; unlike it, it has no glasses, laughter and music.
 """
 
 import functools
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
 
 _SECONDS, _RATE, _VOICES = 16, 32000, 16
 _FRAME, _HOP = 1024, 512
@@ -26,8 +30,8 @@ _WINDOW = np.sqrt(np.hanning(_FRAME + 1)[:-1])  # twice, it sums to 1 over frame
 
 
 @functools.lru_cache(maxsize=4)
-def crowd(sample_rate):
-    """Sixteen seconds of crowd that join to themselves without a seam.
+def babble(sample_rate: int) -> NDArray[np.float32]:
+    """Sixteen seconds of babble that can be looped without a seam.
 
     Parameters
     ----------
@@ -41,22 +45,22 @@ def crowd(sample_rate):
 
     bed = _bed()
     edge = _RATE // 4  # so that resampling finds the loop's other side at either end
-    made = soxr.resample(np.concatenate([bed[-edge:], bed, bed[:edge]]), _RATE, sample_rate)
-    made = made[edge * sample_rate // _RATE :][: _SECONDS * sample_rate].astype(np.float32)
+    padded = soxr.resample(np.concatenate([bed[-edge:], bed, bed[:edge]]), _RATE, sample_rate)
+    made: NDArray[np.float32] = padded[edge * sample_rate // _RATE :][: _SECONDS * sample_rate].astype(np.float32)
     made /= np.sqrt(np.mean(np.square(made)))
     made.setflags(write=False)
     return made
 
 
-def looped(audio, start, samples):
-    """`samples` samples from `start` of audio [shape=(samples,)] that goes on from its beginning when it ends."""
+def loop(audio: NDArray[np.float32], start: int, samples: int) -> NDArray[np.float32]:
+    """`samples` samples from `start` of audio [shape=(samples,)] that continues at its beginning when it ends."""
     if not len(audio):
         return np.zeros(samples, dtype=np.float32)
     return np.take(audio, np.arange(start, start + samples), mode="wrap")
 
 
 @functools.lru_cache(maxsize=1)
-def _bed():
+def _bed() -> Floats:
     random = np.random.default_rng(_SEED)
     length = _SECONDS * _RATE
     voices = np.zeros(length)
@@ -70,7 +74,7 @@ def _bed():
     return np.fft.irfft(np.fft.rfft(voices) * np.fft.rfft(tail), length)
 
 
-def _voice(random, length):
+def _voice(random: np.random.Generator, length: int) -> Floats:
     """One voice, its last frame overlapping its first."""
     frames = length // _HOP
     level, hiss, pitch, formant = _syllables(random, frames)
@@ -82,13 +86,13 @@ def _voice(random, length):
     return halves.ravel() * 10 ** (random.uniform(-9, 0) / 20)
 
 
-def _spectra(audio):
+def _spectra(audio: Floats) -> NDArray[np.complex128]:
     """Spectra of frames that overlap by half, the last one running into the first."""
     starts = np.arange(len(audio) // _HOP) * _HOP
     return np.fft.rfft(audio[(starts[:, None] + np.arange(_FRAME)) % len(audio)] * _WINDOW)
 
 
-def _syllables(random, frames):
+def _syllables(random: np.random.Generator, frames: int) -> tuple[Floats, Floats, Floats, Floats]:
     """Levels of vowel and consonant, pitch in Hz and formants in Hz [shape=(frames, 3)] of a voice, frame by frame."""
     level, hiss, pitch, formant = np.zeros(frames), np.zeros(frames), np.zeros(frames), np.zeros((frames, 3))
     usual, size = np.exp(random.uniform(np.log(95), np.log(230))), random.uniform(0.95, 1.2)
@@ -107,7 +111,7 @@ def _syllables(random, frames):
     return level, hiss, pitch, formant
 
 
-def _vowel(formant):
+def _vowel(formant: Floats) -> Floats:
     """Magnitude response of the vocal tract [shape=(frames, bins)]: a resonance at each formant, side by side."""
     response = np.full((len(formant), len(_FREQUENCY)), 0.1)  # what lies between resonances is softer, not gone
     for centre, width in zip(formant.T[..., None], _WIDTHS, strict=True):
@@ -115,6 +119,6 @@ def _vowel(formant):
     return response
 
 
-def _consonant():
+def _consonant() -> Floats:
     """Magnitude response of a hiss [shape=(bins,)]: loudest about 5 kHz."""
     return _FREQUENCY**2 / (_FREQUENCY**2 + 3500.0**2) / (1 + (_FREQUENCY / 7000) ** 2)

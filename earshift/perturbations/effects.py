@@ -1,4 +1,4 @@
-"""The four effects of the first study: gain, low-pass, reverb and bitcrush (pedalboard and scipy).
+"""The four effects of deng2025: gain, low-pass, reverb and bitcrush (pedalboard and scipy).
 
 Grids and formulas: Deng et al., ICASSP 2025, and their code. Pedalboard options beside the graded one keep their
 defaults (reverb: damping 0.5, wet 0.33, dry 0.4, width 1.0).
@@ -6,33 +6,33 @@ defaults (reverb: damping 0.5, wet 0.33, dry 0.4, width 1.0).
 
 import functools
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.options import Grid
-from earshift.perturbations.base import Perturbation
+from earshift.perturbations.base import Audio, Perturbation, Processor
 
 
-def _board(plugin, carry_state):
+def _board(plugin: Any, carry_state: bool) -> Processor:
     """A processor around one pedalboard plugin."""
     from pedalboard import Pedalboard
 
     board = Pedalboard([plugin])
 
-    def process(audio, sample_rate):
+    def process(audio: Audio, sample_rate: int) -> Audio:
         audio = np.ascontiguousarray(audio, dtype=np.float32)
-        if len(audio) <= 2:
-            return board.process(audio, sample_rate, reset=not carry_state)
-        # pedalboard's effects are mono or stereo
-        return np.concatenate([board.process(channel[None], sample_rate, reset=True) for channel in audio])
+        if len(audio) > 2:  # pedalboard's effects are mono or stereo
+            return np.concatenate([board.process(channel[None], sample_rate, reset=True) for channel in audio])
+        return np.asarray(board.process(audio, sample_rate, reset=not carry_state))
 
     return process
 
 
 @dataclass(frozen=True)
 class Gain(Perturbation):
-    """Level in dB; samples beyond full scale are kept (the ``clip`` switch cuts them)."""
+    """Level in dB; samples above full scale are kept (the ``clip`` switch cuts them)."""
 
     grid: Annotated[tuple[float, ...], Grid(-120, 60)]
 
@@ -44,7 +44,7 @@ class Gain(Perturbation):
     original_value = 0.0
     moves_music = True
 
-    def processor(self, value, *, carry_state=False):
+    def processor(self, value: float, *, carry_state: bool = False) -> Processor:
         import pedalboard
 
         return _board(pedalboard.Gain(value), carry_state)
@@ -62,7 +62,7 @@ class Bitcrush(Perturbation):
     packages = ("pedalboard",)
     original_value = 16.0
 
-    def processor(self, value, *, carry_state=False):
+    def processor(self, value: float, *, carry_state: bool = False) -> Processor:
         import pedalboard
 
         return _board(pedalboard.Bitcrush(int(value)), carry_state)
@@ -80,7 +80,7 @@ class Reverb(Perturbation):
     packages = ("pedalboard",)
     original_value = 0.0
 
-    def processor(self, value, *, carry_state=False):
+    def processor(self, value: float, *, carry_state: bool = False) -> Processor:
         import pedalboard
 
         return _board(pedalboard.Reverb(room_size=value), carry_state)
@@ -101,19 +101,19 @@ class Lowpass(Perturbation):
     packages = ("scipy",)
     original_value = 22500.0
 
-    def processor(self, value, *, carry_state=False):
+    def processor(self, value: float, *, carry_state: bool = False) -> Processor:
         from scipy.signal import sosfilt
 
-        def process(audio, sample_rate):
+        def process(audio: Audio, sample_rate: int) -> Audio:
             if value * 1.1 >= sample_rate / 2:
                 return np.asarray(audio, dtype=np.float32)
-            return sosfilt(lowpass_sections(value, sample_rate), audio).astype(np.float32)
+            return np.asarray(sosfilt(lowpass_sections(value, sample_rate), audio), dtype=np.float32)
 
         return process
 
 
 @functools.lru_cache
-def lowpass_sections(frequency, sample_rate):
+def lowpass_sections(frequency: float, sample_rate: int) -> NDArray[np.float64]:
     """Second-order sections of the study's low-pass.
 
     Parameters
@@ -127,4 +127,5 @@ def lowpass_sections(frequency, sample_rate):
     from scipy.signal import cheb2ord, cheby2
 
     order, natural = cheb2ord(frequency / 1.1, frequency * 1.1, 3, 80, fs=sample_rate)
-    return cheby2(order, 80, natural, "lowpass", output="sos", fs=sample_rate)
+    sections: NDArray[np.float64] = cheby2(order, 80, natural, "lowpass", output="sos", fs=sample_rate)
+    return sections

@@ -1,7 +1,7 @@
 """Pitch and tempo, each without the other: Rubber Band's finer engine, as pedalboard ships it.
 
 Channels of a stereo clip are stretched together, so that their image stays; of more than two each by itself. Formants
-move with the pitch, as they do in the study. The engine uses one window instead of several, which halves its time and
+move with the pitch, as they do in kim2019. The engine uses one window instead of several, which halves its time and
 leaves pitch and level of steady tones as exact. Its older engine, the only one that there was in the study's time, is
 up to a third of a semitone off on steady tones here, so it is not offered.
 """
@@ -13,13 +13,14 @@ import numpy as np
 
 from earshift.errors import UserError
 from earshift.options import Grid
-from earshift.perturbations.level_matched import Levelled
+from earshift.perturbations.base import Audio, Processor
+from earshift.perturbations.level_matched import LevelMatched
 
 _LEAST = 8192  # samples: Rubber Band makes nothing of less than its window
 
 
 @dataclass(frozen=True)
-class Pitch(Levelled):
+class Pitch(LevelMatched):
     """Pitch shift; the length stays."""
 
     grid: Annotated[tuple[float, ...], Grid(-24, 24)]
@@ -33,12 +34,12 @@ class Pitch(Levelled):
     costly = True
     moves_music = True
 
-    def effect(self, value):
-        return lambda audio, sample_rate: stretched(audio, sample_rate, semitones=value)
+    def effect(self, value: float) -> Processor:
+        return lambda audio, sample_rate: stretch(audio, sample_rate, semitones=value)
 
 
 @dataclass(frozen=True)
-class Tempo(Levelled):
+class Tempo(LevelMatched):
     """Speed without pitch: at rate r a clip is 1 / r as long."""
 
     grid: Annotated[tuple[float, ...], Grid(0.1, 10)]
@@ -52,14 +53,14 @@ class Tempo(Levelled):
     costly = True
     moves_music = True
 
-    def length(self, value):
+    def length(self, value: float) -> float:
         return 1 / value
 
-    def effect(self, value):
-        return lambda audio, sample_rate: stretched(audio, sample_rate, rate=value)
+    def effect(self, value: float) -> Processor:
+        return lambda audio, sample_rate: stretch(audio, sample_rate, rate=value)
 
 
-def stretched(audio, sample_rate, *, rate=1.0, semitones=0.0):
+def stretch(audio: Audio, sample_rate: int, *, rate: float = 1.0, semitones: float = 0.0) -> Audio:
     """Audio played `rate` times as fast and `semitones` higher.
 
     Parameters
@@ -85,11 +86,11 @@ def stretched(audio, sample_rate, *, rate=1.0, semitones=0.0):
     if not wanted:
         raise UserError(f"tempo {rate:g} leaves nothing of a clip of {samples} samples; take a lower rate")
     if channels > 2:
-        alone = [stretched(channel[None], sample_rate, rate=rate, semitones=semitones) for channel in audio]
+        alone = [stretch(channel[None], sample_rate, rate=rate, semitones=semitones) for channel in audio]
         return np.concatenate(alone)
     least = max(samples, _LEAST)
     padded = np.pad(audio, ((0, 0), (0, least - samples)))
-    made = time_stretch(
+    made: Audio = time_stretch(
         padded, float(sample_rate), stretch_factor=rate, pitch_shift_in_semitones=semitones, high_quality=True,
         use_long_fft_window=False, preserve_formants=False,
     )[:, :wanted]  # fmt: skip

@@ -2,9 +2,10 @@
 
 Conventions
 -----------
-Every number has one home, params.yaml: no option has a default in code. Each option is a dataclass field that carries
-its rule (:func:`number`, :func:`choice`, ...), so corpora, perturbations and encoders declare theirs in their own file
-in the same way. Every error names the key, the value and the bounds.
+Every number has one home, params.yaml: no option has a default in code. Each section is a dataclass that stands beside
+the code that it is for (:mod:`earshift.options`); corpora, perturbations and encoders are found by a scan of their
+packages. Every error names the key, the value and the bounds. An option under a name of an earlier version is an error
+that says the name of today (:data:`RENAMED`), in presets too.
 """
 
 import dataclasses
@@ -13,43 +14,61 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator
-
-from earshift import plugins as scan
-from earshift.analysis.agreement import LATENT
-from earshift.analysis.desensitise import METHODS
+import earshift.corpora
+import earshift.encoders
+import earshift.perturbations
+from earshift.analysis.cca import Cca
+from earshift.analysis.comparison import Comparison
+from earshift.analysis.consistency import Consistency
+from earshift.analysis.data import Classes
+from earshift.analysis.distances import DistanceOptions
+from earshift.analysis.robustness import Robustness
+from earshift.analysis.significance import Significance
+from earshift.analysis.svd import Svd
+from earshift.analysis.trajectories import TrajectoryMaps
+from earshift.analysis.tsne import Tsne
+from earshift.corpora.base import Corpus
+from earshift.corpora.split import Split
+from earshift.encoders.base import Encoder
 from earshift.errors import UserError
 from earshift.options import (
-    Confidence,
     Count,
     Interval,
-    Known,
     Names,
     Options,
-    Seed,
     Text,
     check,
+    check_all,
     choose,
     hint,
-    problem,
 )
+from earshift.perturbations.base import Perturbation
 from earshift.pipeline import paths
+from earshift.pipeline.compute import Compute
+from earshift.plugins import find_plugins, import_class
+from earshift.protocols import StrPath
+from earshift.training.kim2019.options import Training
+from earshift.training.verma2023.options import Diverse
 
 LARGEST = 1 << 20  # bytes of params.yaml or a preset
 MOST = 100_000  # keys and values in it, those behind an alias counted wherever it stands
 DEEPEST = 20  # levels
 
+# Options of earlier versions and their names of today; "KEY = WORD" is a word in the value of an option, or a preset
+RENAMED = {
+    "preset = full-grids": "deng2025-grids",
+    "preset = paper": "deng2025",
+    "preset = rehearsal": "deng2025-rehearsal",
+    "preset = paper3": "kim2019",
+    "preset = paper3-grids": "kim2019-grids",
+    "preset = paper3-sample": "kim2019-sample",
+    "preset = diverse-sample": "verma2023-sample",
+    "perturbations.ambient_noise.source": "perturbations.ambient_noise.recordings",
+}
+
 # ------------------------------------------------------------------------------------------------------- the sections
-
-
-@dataclass(frozen=True)
-class Split(Options):
-    folds: Annotated[int, Interval(ge=2, le=100)]
-    seed: Seed
-    balance: bool
-    balance_seed: Seed
 
 
 @dataclass(frozen=True)
@@ -59,112 +78,12 @@ class Run(Options):
 
 
 @dataclass(frozen=True)
-class Classes(Options):
-    """``tags``: how many of the commonest are classes, where clips have tags and no labels."""
-
-    tags: Annotated[int, Interval(ge=1, le=10_000)]
-
-
-@dataclass(frozen=True)
 class Perturb(Options):
     keep_audio: bool | None
     severity_clips: Count
     reverb_tail: bool | None
     wav_round_trip: bool | None
     clip: bool | None
-
-
-@dataclass(frozen=True)
-class Distances(Options):
-    """``mfcc`` counts the first coefficient, which is left out; ``subsequence`` is in frames."""
-
-    measures: Annotated[Names, Known("dtw", "simple")]
-    mfcc: Annotated[int, Interval(ge=2, le=128)]
-    subsequence: Annotated[int, Interval(ge=1, le=100_000)]
-
-
-@dataclass(frozen=True)
-class Cca(Options):
-    ridge: Annotated[float, Interval(ge=0, le=10)]
-    seed: Seed
-    permutations: Annotated[int, Interval(ge=1, le=100_000)]
-    bootstrap: Count
-    confidence: Confidence
-
-
-@dataclass(frozen=True)
-class Svd(Options):
-    seed: Seed
-    permutations: Annotated[int, Interval(ge=1, le=1000)]
-    confidence: Confidence
-    energy: Annotated[float, Interval(ge=0.01, le=0.9999)]
-
-
-def _thresholds(value: object) -> float | tuple[float, ...]:
-    several = value if isinstance(value, list) else [value]
-    good = [isinstance(v, int | float) and not isinstance(v, bool) and 0 < v <= 1 for v in several]
-    if not several or not all(good) or len(set(several)) < len(several):
-        wanted = "a number above 0, up to 1, or a list of different ones"
-        raise problem("is {value}; it must be {wanted}", value=repr(value), wanted=wanted)
-    return tuple(float(v) for v in several) if isinstance(value, list) else float(several[0])
-
-
-@dataclass(frozen=True)
-class Robustness(Options):
-    """``svd_threshold`` is one number, or a list of them: the method is then evaluated at each.
-
-    ``positives``: the most clips of a tag that its classifier is trained on.
-    """
-
-    methods: Annotated[Names, Known(*METHODS)]
-    svd_threshold: Annotated[float | tuple[float, ...], BeforeValidator(_thresholds)]
-    positives: Annotated[int, Interval(ge=3, le=1_000_000)]
-    seed: Seed
-    bootstrap: Annotated[int, Interval(ge=1, le=100_000)]
-    confidence: Confidence
-
-
-@dataclass(frozen=True)
-class TrajectoryMaps(Options):
-    clips: Annotated[int, Interval(ge=1, le=20)]
-    neighbours: Annotated[int, Interval(ge=2, le=100)]
-    seed: Seed
-    bootstrap: Count
-    confidence: Confidence
-
-
-@dataclass(frozen=True)
-class Consistency(Options):
-    """``latent``: distances between vectors, of those in :mod:`earshift.analysis.agreement`."""
-
-    latent: Annotated[Names, Known(*LATENT)]
-    threshold: Annotated[float, Interval(ge=0.01, le=1)]
-    seed: Seed
-    bootstrap: Count
-    confidence: Confidence
-
-
-@dataclass(frozen=True)
-class Tsne(Options):
-    """``clips``: how many of the corpus the map shows."""
-
-    clips: Annotated[int, Interval(ge=1, le=5_000)]
-    perplexity: Annotated[float, Interval(ge=1, le=1_000)]
-    seed: Seed
-
-
-@dataclass(frozen=True)
-class Comparison(Options):
-    severity: Literal["lsd_db", "loudness_lu", "snr_db"]
-    confidence: Confidence
-
-
-@dataclass(frozen=True)
-class Significance(Options):
-    """``basis``: the most functions of a smooth of magnitude, its constant among them."""
-
-    basis: Annotated[int, Interval(ge=3, le=100)]
-    confidence: Confidence
 
 
 @dataclass(frozen=True)
@@ -180,93 +99,38 @@ class Report(Options):
     players: bool | None
 
 
-def _device(value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
-        raise problem("is {value}; it must be auto, cpu, cuda or cuda:N", value=repr(value))
-    return value
-
-
 @dataclass(frozen=True)
-class Compute(Options):
-    workers: Literal["auto"] | Annotated[int, Interval(ge=1, le=1024)]
-    scheduler: Text | None
-    device: Annotated[str, AfterValidator(_device)]
-    chunk: Annotated[int, Interval(ge=1, le=10_000)]
-    gpu_batch: Annotated[int, Interval(ge=1, le=10_000)]
+class CorpusConfig:
+    """The ``corpus`` section.
 
-
-@dataclass(frozen=True)
-class TaskTraining(Options):
-    """One task of networks that are trained here; ``corpus``: what it is trained on, None for the pipeline's own."""
-
-    corpus: Text | None
-    epochs: Count
-
-
-@dataclass(frozen=True)
-class Tagging(TaskTraining):
-    """``tags``: how many of the commonest are learned."""
-
-    tags: Annotated[int, Interval(ge=2, le=10_000)]
-
-
-@dataclass(frozen=True)
-class Training(Options):
-    """Of networks that are trained here. ``validation`` and ``draw`` are shares of recordings."""
-
-    autoencoder: TaskTraining
-    autotagging: Tagging
-    instruments: TaskTraining
-    separation: TaskTraining
-    validation: Annotated[float, Interval(ge=0.01, le=0.5)]
-    draw: Annotated[float, Interval(ge=0.01, le=1)]
-    seed: Seed
-    batch: Annotated[int, Interval(ge=2, le=10_000)]
-    patience: Count | None
-    learning_rate: Annotated[float, Interval(ge=1e-8, le=10)]
-    final_learning_rate: Annotated[float, Interval(ge=1e-8, le=10)]
-    weight_decay: Annotated[float, Interval(ge=0, le=1)]
-    dropout: Annotated[float, Interval(ge=0, le=0.95)]
-    threads: Annotated[int, Interval(ge=1, le=256)]
-    mixed_precision: bool
-    unpool_places: bool | None
-    linear_mfcc_target: bool | None
-    two_sided_mask: bool | None
-    references_apart: bool | None
-    bootstrap: Count
-    confidence: Confidence
-
-    def switches(self, fidelity):
-        """The accidents of the published networks that are on: those set by hand, else as ``fidelity`` says."""
-        names = ("unpool_places", "linear_mfcc_target", "two_sided_mask", "references_apart")
-        return {n: fidelity == "paper" if getattr(self, n) is None else getattr(self, n) for n in names}
-
-
-@dataclass(frozen=True)
-class CorpusParams:
-    """The ``corpus`` section: which corpus, how it is split, its options (``source``), and those of all corpora."""
+    name : str, of the corpus that is used
+    on_bad_clip : "error" or "skip"
+    split : Split
+    chosen : Corpus, the one that is used with its options
+    configured : dict of str to Corpus, all that have a section
+    """
 
     name: str
     on_bad_clip: str
     split: Split
-    source: object
-    sources: dict
+    chosen: Corpus
+    configured: dict[str, Corpus]
 
 
 @dataclass(frozen=True)
-class Params:
+class Config:
     """All of params.yaml. ``perturbations`` and ``encoders`` hold configured plugins by name."""
 
-    fidelity: str
-    corpus: CorpusParams
+    fidelity: Literal["corrected", "paper"]
+    corpus: CorpusConfig
     run: Run
     classes: Classes
     perturb: Perturb
-    perturbations: dict
+    perturbations: dict[str, Perturbation]
     training: Training
-    diverse: object
-    encoders: dict
-    distances: Distances
+    diverse: Diverse
+    encoders: dict[str, Encoder]
+    distances: DistanceOptions
     cca: Cca
     svd: Svd
     trajectories: TrajectoryMaps
@@ -280,28 +144,28 @@ class Params:
     compute: Compute
 
     @cached_property
-    def switches(self):
-        """The accidents of the published chain that are on: those set by hand, else as ``fidelity`` says."""
+    def switches(self) -> dict[str, bool]:
+        """The accidents of the published processing that are on: those set by hand, else as ``fidelity`` says."""
         by_fidelity = self.fidelity == "paper"
         switches = {name: getattr(self.perturb, name) for name in ("reverb_tail", "wav_round_trip", "clip")}
         return {name: by_fidelity if value is None else value for name, value in switches.items()}
 
-    def training_corpus(self, task):
+    def training_corpus(self, task: str) -> str | None:
         """Name of the corpus that a task is trained on, None for the pipeline's own."""
-        return getattr(self.training, task, self.diverse).corpus
+        name: str | None = getattr(self.training, task, self.diverse).corpus
+        return name
 
-    def keeps_audio(self, perturbation):
+    def keeps_audio(self, perturbation: str) -> bool:
         """Whether effected audio is kept: as ``perturb.keep_audio`` says, else where making it takes long."""
         kept = self.perturb.keep_audio
         return self.perturbations[perturbation].costly if kept is None else kept
 
 
-def load(path=paths.PARAMS):
-    """Read and check params.yaml as a whole.
+# ------------------------------------------------------------------------------------------------------------- reading
 
-    Returns
-    -------
-    Params
+
+def load(path: StrPath = paths.PARAMS) -> Config:
+    """Read and check params.yaml as a whole.
 
     Raises
     ------
@@ -311,13 +175,14 @@ def load(path=paths.PARAMS):
     return parse(read(path))
 
 
-def read(path=paths.PARAMS):
+def read(path: StrPath = paths.PARAMS) -> dict[str, Any]:
     """params.yaml as plain dictionaries and lists, unchecked.
 
     Raises
     ------
     UserError
-        If it is missing, no YAML, larger than 1 MiB, or stands for more than 100,000 keys and values or 20 levels.
+        If it is missing, no YAML, larger than 1 MiB, stands for more than 100,000 keys and values or 20 levels, or
+        names an option as an earlier version did.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -339,10 +204,25 @@ def read(path=paths.PARAMS):
     if not isinstance(document, dict):
         raise UserError(f"{path} must hold sections of keys and values")
     _check_plain(document, path, DEEPEST)
+    _refuse_old_names(document, path)
     return document
 
 
-def _expanded(node, known):
+def _refuse_old_names(document: dict[str, Any], path: StrPath) -> None:
+    """Refuse an option, or a word in one, of an earlier version, and say its name of today."""
+    for old, new in RENAMED.items():
+        key, _, word = old.partition(" = ")
+        *sections, option = key.split(".")
+        found: Any = document
+        for section in sections:
+            found = found.get(section) if isinstance(found, dict) else None
+        if isinstance(found, dict) and option in found:
+            value = found[option]
+            if not word or word == value or (isinstance(value, list) and word in value):
+                raise UserError(f"{path}: {old} is now {new}; rename it there")
+
+
+def _expanded(node: Any, known: dict[int, float]) -> float:
     """How many keys and values a node of YAML stands for once every alias is written out."""
     if node is None or isinstance(node.value, str):
         return 1
@@ -353,120 +233,135 @@ def _expanded(node, known):
     return known[id(node)]
 
 
-def _check_plain(value, path, levels):
+def _check_plain(value: object, path: StrPath, levels: int) -> None:
     """Refuse what no option can be and what could not even be named: deep nests, numbers of thousands of digits."""
     if levels == 0:
         raise UserError(f"{path} is nested more than {DEEPEST} levels deep; `git checkout {path}` brings it back")
     if isinstance(value, int) and value.bit_length() > 1024:
         raise UserError(f"{path} holds a whole number of more than 300 digits; give one that an option can have")
-    if isinstance(value, (dict, list, tuple, set)):
+    if isinstance(value, dict | list | tuple | set):
         for each in [*value, *value.values()] if isinstance(value, dict) else value:
             _check_plain(each, path, levels - 1)
 
 
-def parse(document):
-    """:class:`Params` from the plain content of params.yaml."""
-    known = [f.name for f in dataclasses.fields(Params)]
+# ------------------------------------------------------------------------------------------------------------ checking
+
+
+def parse(document: dict[str, Any]) -> Config:
+    """:class:`Config` from the plain content of params.yaml. Raises as :func:`load`."""
+    sections = {field.name: field.type for field in dataclasses.fields(Config)}
     for section in document:
-        if section not in known:
-            close = hint(section, known)
-            raise UserError(f"unknown section {section} in {paths.PARAMS}; known: {', '.join(known)}{close}")
-    for section in known:
+        if section not in sections:
+            close = hint(section, sections)
+            raise UserError(f"unknown section {section} in {paths.PARAMS}; known: {', '.join(sections)}{close}")
+    for section in sections:
         if section not in document:
             raise UserError(f"missing section {section} in params.yaml")
+    paper = choose("fidelity", document["fidelity"], ("corrected", "paper")) == "paper"
+    fidelity: Literal["corrected", "paper"] = "paper" if paper else "corrected"
     run = check(Run, document["run"], "run")
-    fidelity = choose("fidelity", document["fidelity"], ("corrected", "paper"))
-    params = Params(
-        fidelity=fidelity,
-        corpus=_corpus(document["corpus"]),
-        run=run,
-        classes=check(Classes, document["classes"], "classes"),
-        perturb=check(Perturb, document["perturb"], "perturb"),
-        perturbations=_perturbations(document["perturbations"]),
-        diverse=_diverse(document["diverse"]),
-        encoders=_encoders(document["encoders"], run.encoders, fidelity, document["diverse"]),
-        training=check(Training, document["training"], "training"),
-        distances=check(Distances, document["distances"], "distances"),
-        cca=check(Cca, document["cca"], "cca"),
-        svd=check(Svd, document["svd"], "svd"),
-        trajectories=check(TrajectoryMaps, document["trajectories"], "trajectories"),
-        robustness=check(Robustness, document["robustness"], "robustness"),
-        consistency=check(Consistency, document["consistency"], "consistency"),
-        tsne=check(Tsne, document["tsne"], "tsne"),
-        comparison=check(Comparison, document["comparison"], "comparison"),
-        significance=check(Significance, document["significance"], "significance"),
-        figures=check(Figures, document["figures"], "figures"),
-        report=check(Report, document["report"], "report"),
-        compute=check(Compute, document["compute"], "compute"),
+
+    # Classes and contents of all sections by their keys: they are checked together, which is quicker
+    classes: dict[str, type] = {name: cls for name, cls in sections.items() if isinstance(cls, type)}
+    contents = dict(document)
+    del classes["corpus"], classes["run"]
+    for key, (cls, content) in {
+        **_corpus_sections(document["corpus"]),
+        **_perturbation_sections(document["perturbations"]),
+        **_encoder_sections(document["encoders"], run.encoders, document["diverse"]),
+    }.items():
+        classes[key], contents[key] = cls, content
+    found = check_all(classes, contents)
+
+    corpora = _named(found, "corpus")
+    corpus = CorpusConfig(
+        name=document["corpus"]["name"],
+        on_bad_clip=document["corpus"]["on_bad_clip"],
+        split=corpora.pop("split"),
+        chosen=corpora[document["corpus"]["name"]],
+        configured={name: corpora[name] for name in corpora if name in document["corpus"]},
     )
-    for kind in ("perturbations", "encoders"):
-        for name in getattr(run, kind):
-            if name not in getattr(params, kind):
-                configured = ", ".join(getattr(params, kind))
-                raise UserError(
-                    f"run.{kind} names {name!r}, which has no section under {kind}; configured: {configured}"
-                    f"{hint(name, getattr(params, kind))}"
-                )
-    return params
+    perturbations, encoders = _named(found, "perturbations"), _named(found, "encoders")
+    for name, encoder in encoders.items():
+        if getattr(encoder, "policy", fidelity) is None:
+            encoders[name] = dataclasses.replace(encoder, policy=fidelity)
+    _check_run("encoders", run.encoders, encoders)
+    _check_run("perturbations", run.perturbations, perturbations)
+    plain = {name: found[name] for name in sections if name in found}
+    return Config(fidelity=fidelity, corpus=corpus, run=run, perturbations=perturbations, encoders=encoders, **plain)
 
 
-def _sections(document, key):
+def _named(found: dict[str, Any], kind: str) -> dict[str, Any]:
+    """What was found below a section, by name."""
+    return {key.removeprefix(f"{kind}."): value for key, value in found.items() if key.startswith(f"{kind}.")}
+
+
+def _check_run(kind: str, names: tuple[str, ...], configured: dict[str, Any]) -> None:
+    """Refuse names in ``run`` that have no section, or that no file and no stage of DVC can have."""
+    for name in names:
+        if name not in configured:
+            raise UserError(
+                f"run.{kind} names {name!r}, which has no section under {kind}; configured: {', '.join(configured)}"
+                f"{hint(name, configured)}"
+            )
+        if not re.fullmatch(r"\w[\w-]*", name):
+            raise UserError(f"run.{kind} names {name!r}; a name must be of letters, digits, _ and -")
+
+
+def _require_sections(document: object, key: str) -> dict[str, Any]:
     if not isinstance(document, dict) or not document:
         raise UserError(f"{key} must be a section with at least one entry")
     return document
 
 
-def _corpus(document):
-    known = scan.plugins("corpora")
+def _corpus_sections(document: object) -> dict[str, tuple[type, object]]:
+    """Class and content of the split and of every corpus, by key."""
+    known = find_plugins(earshift.corpora, Corpus)
     own = {"name", "on_bad_clip", "split"}
-    _sections(document, "corpus")
+    document = _require_sections(document, "corpus")
     for key in document:
         if key not in own | set(known):
             raise UserError(f"unknown key corpus.{key}; known: {', '.join([*sorted(own), *known])}{hint(key, known)}")
     for key in own:
         if key not in document:
             raise UserError(f"missing key corpus.{key} in {paths.PARAMS}")
+    choose("corpus.on_bad_clip", document["on_bad_clip"], ("error", "skip"))
     name = choose("corpus.name", document["name"], known)
-    sources = {key: check(known[key], document[key], f"corpus.{key}") for key in document if key in known}
-    return CorpusParams(
-        name=name,
-        on_bad_clip=choose("corpus.on_bad_clip", document["on_bad_clip"], ("error", "skip")),
-        split=check(Split, document["split"], "corpus.split"),
-        source=sources.get(name) or check(known[name], {}, f"corpus.{name}"),
-        sources=sources,
-    )
+    names = [key for key in known if key in document or key == name]
+    sections: dict[str, tuple[type, object]] = {f"corpus.{key}": (known[key], document.get(key)) for key in names}
+    return {"corpus.split": (Split, document["split"]), **sections}
 
 
-def _perturbations(document):
-    known = scan.plugins("perturbations")
-    for name in _sections(document, "perturbations"):
+def _perturbation_sections(document: object) -> dict[str, tuple[type, object]]:
+    """Class and content of every perturbation, by key."""
+    known = find_plugins(earshift.perturbations, Perturbation)
+    document = _require_sections(document, "perturbations")
+    for name in document:
         if name not in known:
             raise UserError(f"unknown perturbation perturbations.{name}; known: {', '.join(known)}{hint(name, known)}")
-    return {name: check(known[name], options, f"perturbations.{name}") for name, options in document.items()}
+    return {f"perturbations.{name}": (known[name], content) for name, content in document.items()}
 
 
-def _diverse(document):
-    from earshift.training.verma2023 import losses
-    from earshift.training.verma2023.options import Diverse
+def _encoder_sections(document: object, wanted: tuple[str, ...], streams: object) -> dict[str, tuple[type, object]]:
+    """Class and content of every encoder, by key.
 
-    found = check(Diverse, document, "diverse")
-    losses.checked(found.loss, "diverse.loss")
-    return found
-
-
-def _encoders(document, wanted, fidelity, diverse):
-    """Configured encoders by name; a null ``policy`` follows `fidelity`, streams share `diverse`."""
-    known = scan.plugins("encoders")
-    encoders = {}
-    for name, options in _sections(document, "encoders").items():
+    Parameters
+    ----------
+    document : the section ``encoders``
+    wanted : names of encoders in use; somebody else's code is imported only for these
+    streams : the section ``diverse``, which all encoders of streams have as an option
+    """
+    known = find_plugins(earshift.encoders, Encoder)
+    found: dict[str, tuple[type, object]] = {}
+    for name, content in _require_sections(document, "encoders").items():
         key = f"encoders.{name}"
-        if not isinstance(options, (dict, type(None))):
-            raise UserError(f"{key} is {options!r}; it must be a section of keys and values")
-        options = dict(options or {})
+        if not isinstance(content, dict | None):
+            raise UserError(f"{key} is {content!r}; it must be a section of keys and values")
+        options = dict(content or {})
         if "class" in options:
             if name not in wanted:
-                continue  # somebody else's code is imported only when it is asked for
-            cls = scan.imported(options.pop("class"), scan.base("encoders"), f"{key}.class")
+                continue
+            cls = import_class(options.pop("class"), Encoder, f"{key}.class")
         elif name in known:
             cls = known[name]
         else:
@@ -475,8 +370,6 @@ def _encoders(document, wanted, fidelity, diverse):
                 f"an encoder of your own needs {key}.class: package.module:Class"
             )
         if getattr(cls, "streams", ()):
-            options["diverse"] = diverse
-        encoder = check(cls, options, key)
-        undecided = getattr(encoder, "policy", fidelity) is None
-        encoders[name] = dataclasses.replace(encoder, policy=fidelity) if undecided else encoder
-    return encoders
+            options["diverse"] = streams
+        found[key] = cls, options
+    return found

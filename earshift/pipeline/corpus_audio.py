@@ -1,28 +1,26 @@
-"""Where the corpus' audio lies: packed by the corpus stage, or packed again where it is needed and not there.
+"""The corpus' audio: packed by the corpus stage, or packed again where it is needed and not there.
 
 Conventions
 -----------
 The audio is no output of the pipeline. data/corpus/clips.csv holds the hash of every clip, and a file of that content
 lies in paths.AUDIO under the digest of them all. So nobody needs audio who only analyses embeddings that somebody else
-computed, licences that forbid passing audio on are kept without further ado, and DVC does not store it twice. A file is
-checked once in a process, before anything of it is read.
+computed, licences that forbid passing audio on are kept without further effort, and DVC does not store it twice. A file
+is checked once in a process, before anything of it is read.
 """
 
 import functools
+from pathlib import Path
 
 from earshift.errors import UserError
 from earshift.pipeline import paths
 from earshift.pipeline.audio_files import corpus_audio_path
-from earshift.pipeline.corpus import packed
+from earshift.pipeline.config import Config
+from earshift.pipeline.corpus import pack
 from earshift.storage.hdf5 import is_whole
 
 
-def corpus_audio(params):
+def corpus_audio(params: Config) -> Path:
     """The packed audio of clips.csv, clip by clip in its order; packed again where it is missing or damaged.
-
-    Parameters
-    ----------
-    params : earshift.pipeline.config.Params
 
     Returns
     -------
@@ -32,7 +30,7 @@ def corpus_audio(params):
     Raises
     ------
     UserError
-        If it is to be packed and its source is not on this machine, or has changed since clips.csv was written.
+        If it is to be packed and the corpus is not on this machine, or has changed since clips.csv was written.
     """
     path = corpus_audio_path()
     if path.is_file():
@@ -41,20 +39,20 @@ def corpus_audio(params):
             return path
     print(f"corpus: {path} is {'damaged' if path.is_file() else 'not there'} and is packed again")
     try:
-        table, _ = packed(params)
+        table, _ = pack(params)
     except UserError as error:
         raise UserError(
-            f"the corpus' audio is needed, and neither it nor its source is here ({error}). `make pull AUDIO=1` "
-            "fetches it where a colleague pushed it"
+            f"the corpus' audio is needed, and neither it nor the corpus it is packed from is here ({error}). "
+            "`make pull AUDIO=1` fetches it where a colleague pushed it"
         ) from error
     if corpus_audio_path(table) != path:
         raise UserError(
             f"the audio of corpus {params.corpus.name} is not what {paths.CLIPS} was made from; `dvc repro corpus` "
-            "takes what is there now"
+            "takes the audio that is there now"
         )
     return path
 
 
 @functools.lru_cache(maxsize=4)
-def _is_whole(path, size, changed):
+def _is_whole(path: Path, size: int, changed: int) -> bool:
     return is_whole(path)

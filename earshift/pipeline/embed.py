@@ -1,4 +1,4 @@
-"""Stage ``embed``: ``python -m stages.embed ENCODER PERTURBATION``, or ``... ENCODER original``.
+"""Stage ``embed``: the embeddings of one encoder, of the clips as they are or under one perturbation.
 
 Writes one embedding file per value of the perturbation (or original.h5). Effected audio is read where ``perturb`` kept
 it, else the corpus is perturbed as it is read: the vectors are the same to the bit. A file whose fingerprint still
@@ -6,105 +6,112 @@ holds and that is whole is kept; one whose value left the grid is removed; a kil
 is not whole.
 """
 
-import argparse
 import json
 import socket
-import threading
-from dataclasses import asdict, dataclass, is_dataclass
-from importlib import import_module
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from earshift.encoders.base import Encoder
-from earshift.encoders.inference import Batches
+from earshift.encoders.base import Embed, Encoder, Floats, code_sha256, options_of
+from earshift.encoders.inference import Job
 from earshift.encoders.weights.record import RECORD, ensure_weights
 from earshift.errors import UserError
+from earshift.perturbations.base import ORIGINAL
+from earshift.perturbations.recipe import Batch
 from earshift.pipeline import cluster, paths, profile
-from earshift.pipeline.command import command
-from earshift.pipeline.compute import ordered_map, prefetched, torch_device
-from earshift.pipeline.config import load
+from earshift.pipeline.compute import Compute, mapper, prefetch, torch_device
+from earshift.pipeline.config import Config
 from earshift.pipeline.progress import Progress
-from earshift.pipeline.versions import ORIGINAL, audio_versions, chunks, read, with_audio
+from earshift.pipeline.versions import Version, audio_versions, version_batches, with_audio
+from earshift.pipeline.weights import weights_source
 from earshift.storage.clips import read_clips
 from earshift.storage.files import read_json, remove_leftovers, sole_writer
 from earshift.storage.hdf5 import read_fingerprint, remove_damaged
-from earshift.storage.provenance import fingerprint, source_sha256, versions
+from earshift.storage.provenance import fingerprint, versions
 from earshift.storage.vectors import Embeddings, write_embeddings
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a worker needs to make vectors.
+class ClusterJob(Job):
+    """A job for workers of a cluster, each of which decides on its own device as ``compute.device`` says.
 
-    device : str, "cpu", "cuda" or "cuda:N"; on a cluster what ``compute.device`` says, which each worker decides
-    key : str, tells one configured encoder from another
-    kind : str or None, of the device that all workers of a cluster have
-    determined : dict, see :func:`_determined`
+    kind : of the device that all workers have
+    determined : see :func:`_determined`, of the machine that asks for vectors
     """
 
-    encoder: Encoder
-    folder: Path
-    device: str
-    key: str
-    kind: str | None
-    determined: dict
+    kind: str
+    determined: dict[str, Any]
 
     @property
-    def on_gpu(self):
-        return (self.kind or self.device) != "cpu"
+    def on_gpu(self) -> bool:
+        return self.kind != "cpu"
+
+    def open(self) -> Embed:
+        """The network, on a worker that gives the numbers of the others; it may have joined later than these."""
+        worker, kind = f"a worker on {socket.gethostname()}", _device_kind(self.device)
+        if kind != self.kind:
+            raise UserError(
+                f"{worker} computes on {kind}, the others on {self.kind}, whose numbers differ; keep one kind"
+            )
+        if _determined(self.encoder) != self.determined:
+            name = type(self.encoder).__qualname__
+            raise UserError(f"{worker} has other code or packages of {name} than this machine; start it again")
+        return self.encoder.load(self.folder, torch_device(self.device))
 
 
-@command
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("encoder")
-    parser.add_argument("perturbation", help=f"a perturbation, or {ORIGINAL}")
-    arguments = parser.parse_args()
-    params = load()
-    if arguments.encoder not in params.encoders:
-        configured = ", ".join(params.encoders)
-        raise UserError(f"unknown encoder {arguments.encoder!r}; params.yaml configures {configured}")
-    with sole_writer(paths.embeddings(arguments.encoder, arguments.perturbation), paths.LOCKS):
-        embed(params, arguments.encoder, arguments.perturbation)
+def embed(params: Config, name: str, perturbation: str) -> None:
+    """Bring the embeddings of one encoder under one perturbation up to date; one process at a time does so.
+
+    Raises
+    ------
+    UserError
+        On an unknown encoder or perturbation, or an encoder that gives NaN, infinity or another shape.
+    """
+    if name not in params.encoders:
+        raise UserError(f"unknown encoder {name!r}; params.yaml configures {', '.join(params.encoders)}")
+    with sole_writer(paths.embeddings(name, perturbation), paths.LOCKS):
+        _update(params, name, params.encoders[name], perturbation)
 
 
-def embed(params, name, perturbation):
-    """Bring the embeddings of one encoder under one perturbation up to date."""
-    encoder = params.encoders[name]
+def _update(params: Config, name: str, encoder: Encoder, perturbation: str) -> None:
     clips = read_clips(paths.CLIPS)
     found = audio_versions(params, perturbation, clips)
     targets = {version.value: _target(name, perturbation, version.value) for version in found}
     weights = (read_json(paths.weights(name) / RECORD) or {}).get("weights") or {}
-    identity = {
+    inputs = {
         "encoder": name,
         "class": f"{type(encoder).__module__}:{type(encoder).__qualname__}",
-        "options": _options(encoder),
+        "options": options_of(encoder),
         "weights": weights.get("sha256"),
         **_determined(encoder),
     }
-    _tidy(targets.values())
-    missing = [v for v in found if read_fingerprint(targets[v.value]) != _fingerprint(identity, v)]
+    _tidy(list(targets.values()))
+    prints = {version.value: fingerprint(**inputs, audio=version.fingerprint) for version in found}
+    missing = [v for v in found if read_fingerprint(targets[v.value]) != prints[v.value]]
     label = f"embed {name} {perturbation}"
     with Progress(label, len(found) * len(clips), (len(found) - len(missing)) * len(clips)) as progress:
         if missing:
             _report_short(label, encoder, clips)
-            ensure_weights(paths.weights(name), name, encoder.origin(name))
-            parts = _parts(with_audio(missing, params), _job(params, name, identity), clips, params.compute)
+            ensure_weights(paths.weights(name), name, weights_source(name, encoder))
+            parts = _encode_all(with_audio(missing, params), _job(params, name, inputs), clips, params.compute)
             for version in missing:
-                features = _gather(parts, encoder, clips, progress)
-                write_embeddings(
-                    targets[version.value],
-                    Embeddings(features, list(clips["clip"]), clips.valid.to_numpy(), {
-                        **version.attributes,
-                        "encoder": name,
-                        "dim": encoder.dim,
-                        "sample_rate": encoder.sample_rate,
-                        "weights_sha256": identity["weights"] or "",
-                        "packages": json.dumps(identity["packages"]),
-                        "fingerprint": _fingerprint(identity, version),
-                    }),
-                )  # fmt: skip
+                attributes = {
+                    **version.attributes,
+                    "encoder": name,
+                    "dim": encoder.dim,
+                    "sample_rate": encoder.sample_rate,
+                    "weights_sha256": inputs["weights"] or "",
+                    "packages": json.dumps(inputs["packages"]),
+                    "fingerprint": prints[version.value],
+                }
+                features = _collect(parts, encoder, clips, progress)
+                table = Embeddings(features, list(clips["clip"]), clips.valid.to_numpy(), attributes)
+                write_embeddings(targets[version.value], table)
     print(
         f"{label}: computed {len(missing)} of {len(found)} values"
         + (f" ({', '.join(v.value for v in missing)}; {progress.rate:.1f} clips/s)" if missing else "")
@@ -112,45 +119,32 @@ def embed(params, name, perturbation):
     )
 
 
-def _options(encoder):
-    """Options that determine numbers: where weights lie does not, their hash does; heads stand above the vectors."""
-    options = asdict(encoder) if is_dataclass(encoder) else {}
-    return {key: value for key, value in options.items() if key not in ("weights", "heads")}
-
-
-def _determined(encoder):
+def _determined(encoder: Encoder) -> dict[str, Any]:
     """The code and the packages that make an encoder's numbers, as they are in this process."""
-    classes = (c for c in type(encoder).__mro__ if issubclass(c, Encoder))
-    code = source_sha256(*classes, *map(import_module, encoder.code))
-    return {"code": code, "packages": versions(*encoder.packages)}
+    return {"code": code_sha256(encoder), "packages": versions(*encoder.packages)}
 
 
-def _fingerprint(identity, version):
-    return fingerprint(**identity, audio=version.fingerprint)
-
-
-def _target(name, perturbation, value):
+def _target(name: str, perturbation: str, value: str) -> Path:
     if perturbation == ORIGINAL:
         return paths.originals(name)
     return paths.embeddings(name, perturbation) / f"{value}.h5"
 
 
-def _tidy(targets):
+def _tidy(targets: list[Path]) -> None:
     """Remove what a killed run left, what is damaged, and the files of values that left the grid."""
-    folder = next(iter(targets)).parent
+    folder = targets[0].parent
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     remove_damaged(targets)
     if paths.originals(folder.name) not in targets:
-        for path in folder.glob("*.h5"):
-            if path not in targets:
-                path.unlink()
+        for path in set(folder.glob("*.h5")).difference(targets):
+            path.unlink()
 
 
-def _report_short(label, encoder, clips):
+def _report_short(label: str, encoder: Encoder, clips: pd.DataFrame) -> None:
     short = clips[clips.valid & (clips.seconds < encoder.window)]
     if len(short):
-        shortest = short.loc[short.seconds.idxmin()]
+        shortest = short.nsmallest(1, "seconds").iloc[0]
         print(
             f"{label}: {len(short)} of {len(clips)} clips are shorter than the encoder's window of "
             f"{encoder.window:.3g} s (shortest: {shortest['clip']}, {shortest.seconds:.2f} s) and are repeated "
@@ -158,19 +152,20 @@ def _report_short(label, encoder, clips):
         )
 
 
-def _job(params, name, identity):
-    kind, encoder = None, params.encoders[name]
-    device = params.compute.device if encoder.gpu else "cpu"
-    if params.compute.scheduler is None:
+def _job(params: Config, name: str, inputs: dict[str, Any]) -> Job:
+    encoder, folder, compute = params.encoders[name], paths.weights(name), params.compute
+    device = compute.device if encoder.gpu else "cpu"
+    if compute.scheduler is None:
         device = torch_device(device)
-    else:
-        kind = cluster.device(params.compute.scheduler, _kind, device)
-    determined = {part: identity[part] for part in ("code", "packages")}
-    profile.note(device=kind or device)
-    return Job(encoder, paths.weights(name), device, fingerprint(**identity, device=device), kind, determined)
+        profile.note(device=device)
+        return Job(encoder, folder, device, fingerprint(**inputs, device=device))
+    kind = cluster.device(compute.scheduler, _device_kind, device)
+    profile.note(device=kind)
+    determined = {part: inputs[part] for part in ("code", "packages")}
+    return ClusterJob(encoder, folder, device, fingerprint(**inputs, device=device), kind, determined)
 
 
-def _kind(wanted):
+def _device_kind(wanted: str) -> str:
     """The device that this process computes on, by a name that tells apart what gives other numbers."""
     device = torch_device(wanted)
     if device == "cpu":
@@ -180,85 +175,46 @@ def _kind(wanted):
     return f"{torch.cuda.get_device_name(device)} with CUDA {torch.version.cuda}"
 
 
-def _parts(found, job, clips, compute):
-    """Vectors of the valid clips, chunk by chunk, for all versions in order."""
+Vectors = tuple[range, dict[int, Floats]]  # rows of a batch, and vectors of those that hold audio
+
+
+def _encode_all(found: Iterable[Version], job: Job, clips: pd.DataFrame, compute: Compute) -> Iterator[Vectors]:
+    """Vectors of the valid clips, batch by batch, for all versions in order."""
     size = compute.gpu_batch if job.on_gpu else compute.chunk
-    tasks = ((job, *chunk) for version in found for chunk in chunks(version, clips, size))
-    if compute.scheduler is not None:  # a worker's other threads read and perturb while one is in the network
-        return ordered_map(_encode, tasks, compute, threads=True)
-    return _overlapped(tasks, job, compute) if job.on_gpu else ordered_map(_encode, tasks, compute)
+    batches = (batch for version in found for batch in version_batches(version, clips, size))
+    if job.on_gpu and compute.scheduler is None:
+        # one network on the GPU, while threads read, perturb and resample the clips that come next
+        for rows, waveforms in prefetch(mapper(compute, threads=True)(partial(_prepare, job), batches)):
+            yield rows, job.encode(waveforms)
+        return
+    # a cluster worker's other threads read and perturb while one is in the network
+    yield from mapper(compute, threads=compute.scheduler is not None)(partial(_encode, job), batches)
 
 
-def _overlapped(tasks, job, compute):
-    """Vectors from the one network on a GPU, while threads read, perturb and resample the clips that come next."""
-    for start, stop, waveforms in prefetched(ordered_map(_prepare, tasks, compute, threads=True)):
-        yield start, stop, _vectors(job, waveforms)
+def _encode(job: Job, batch: Batch) -> Vectors:
+    """Vectors of the clips of a batch."""
+    rows, waveforms = _prepare(job, batch)
+    return rows, job.encode(waveforms)
 
 
-def _encode(job, start, stop, audio):
-    """Vectors of the clips start..stop that hold audio, by index."""
-    _, _, waveforms = _prepare(job, start, stop, audio)
-    return start, stop, _vectors(job, waveforms)
+def _prepare(job: Job, batch: Batch) -> Vectors:
+    """What of the clips of a batch reaches the network; clips without audio are left out."""
+    clips = zip(batch.rows, batch.read(), strict=True)
+    waveforms = {row: job.encoder.waveform(audio, rate) for row, (audio, rate) in clips if audio.size}
+    return range(batch.start, batch.stop), waveforms
 
 
-def _prepare(job, start, stop, audio):
-    """What of the clips start..stop reaches the network, by index; clips without audio are left out."""
-    clips = enumerate(read(start, stop, audio))
-    return start, stop, {start + i: job.encoder.waveform(a, rate) for i, (a, rate) in clips if a.size}
-
-
-def _vectors(job, waveforms):
-    """Vectors by index, equally long waveforms together."""
-    by_length = {}
-    for index, waveform in waveforms.items():
-        by_length.setdefault(len(waveform), []).append(index)
-    vectors = {}
-    with _in_use:
-        network = _network(job)
-        for indices in by_length.values():
-            encoded = network(np.stack([waveforms[i] for i in indices]))
-            vectors.update(zip(indices, encoded, strict=True))
-    return vectors
-
-
-_loaded = (None, None)
-_in_use = threading.Lock()  # one network in a process, and one thread in it: the number of torch's threads is global
-
-
-def _network(job):
-    """The loaded encoder; a worker keeps the last one."""
-    global _loaded
-    if _loaded[0] != job.key:
-        if job.kind is not None:
-            _check_worker(job)
-        _loaded = (None, None)  # not two of them in memory
-        network = job.encoder.load(job.folder, torch_device(job.device))
-        _loaded = (job.key, Batches(network, job.encoder, None if job.on_gpu else job.encoder.batch))
-    return _loaded[1]
-
-
-def _check_worker(job):
-    """See that a worker of a cluster, which may have joined later than the others, gives their numbers."""
-    worker, kind, name = f"a worker on {socket.gethostname()}", _kind(job.device), type(job.encoder).__qualname__
-    if kind != job.kind:
-        raise UserError(f"{worker} computes on {kind}, the others on {job.kind}, whose numbers differ; keep one kind")
-    if _determined(job.encoder) != job.determined:
-        raise UserError(f"{worker} has other code or packages of {name} than this machine; start it again")
-
-
-def _gather(parts, encoder, clips, progress):
+def _collect(parts: Iterator[Vectors], encoder: Encoder, clips: pd.DataFrame, progress: Progress) -> Floats:
+    """The vectors of one version, NaN where a clip holds no audio."""
     features = np.full((len(clips), encoder.dim), np.nan, dtype=np.float32)
-    stop = 0
-    while stop < len(clips):
-        start, stop, vectors = next(parts)
-        for index, vector in vectors.items():
+    done = 0
+    while done < len(clips):
+        rows, vectors = next(parts)
+        for row, vector in vectors.items():
             if not np.isfinite(vector).all():
-                clip = clips["clip"][index]
+                clip = clips["clip"][row]
                 raise UserError(f"{type(encoder).__name__} gave NaN or infinity for clip {clip}; finished values stay")
-            features[index] = vector
-        progress.advance(stop - start)
+            features[row] = vector
+        progress.advance(len(rows))
+        done = rows.stop
     return features
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Stage ``excerpts``: ``python -m stages.excerpts PERTURBATION``, a few clips to listen to.
+"""A few clips to listen to, under one perturbation.
 
 Conventions
 -----------
@@ -7,35 +7,37 @@ the corpus; test clips where a label has enough, as no direction was fitted on t
 original, then the weakest value of the grid, the middle one and the strongest. A value that changes nothing is passed
 over.
 
-Writes data/excerpts/PERTURBATION.json with clip, value and MP3 (Base64) of every excerpt: for ears alone, in a tenth of
-the space. Where the corpus may not be passed on, or ``report.players`` is false, there are none, and ``silent`` says
-why.
+Writes data/excerpts/PERTURBATION.json with clip, value and MP3 (Base64) of every excerpt: for listening only, in a
+tenth of the space. Where the corpus may not be passed on, or ``report.players`` is false, there are none, and
+``silent`` gives the reason.
 """
 
-import argparse
 import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from earshift.errors import UserError
-from earshift.perturbations.mp3 import encoded
-from earshift.perturbations.recipe import written
+from earshift.perturbations.base import ORIGINAL, Audio
+from earshift.perturbations.mp3 import encode_playable
+from earshift.perturbations.recipe import Recipe, batches
 from earshift.pipeline import paths
-from earshift.pipeline.command import command
-from earshift.pipeline.config import load
+from earshift.pipeline.config import Config
 from earshift.pipeline.corpus_audio import corpus_audio
+from earshift.pipeline.recipes import read_recipes
 from earshift.storage.clips import read_clips
 from earshift.storage.files import write_json
-from earshift.storage.packed_audio import AudioReader
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SECONDS = 6.0  # of a clip, at most
-ORIGINAL = "original"
 
 
-def write_excerpts(params, name):
+def write_excerpts(params: Config, name: str) -> None:
     """Write the excerpts of one perturbation.
 
     Parameters
     ----------
-    params : earshift.pipeline.config.Params
+    params : Config
     name : str, a perturbation
 
     Raises
@@ -44,16 +46,15 @@ def write_excerpts(params, name):
         If the perturbation has no recipes yet, or audio is needed that cannot be had.
     """
     clips, silent = read_clips(paths.CLIPS), _silent(params)
-    rows = [] if silent else drawn_clips(clips, params.report.clips)
-    recipes = drawn_recipes([recipe for recipe, _ in written(name)])
-    excerpts = {row: [] for row in rows}
+    rows = [] if silent else draw_clips(clips, params.report.clips)
+    recipes = draw_recipes([recipe for recipe, _ in read_recipes(name)])
+    excerpts: dict[int, list[dict[str, str]]] = {row: [] for row in rows}
     if rows:
-        with AudioReader(corpus_audio(params)) as reader:
-            for row in rows:
-                excerpts[row].append(_excerpt(ORIGINAL, *reader[row]))
-            for recipe in recipes:
-                for row, heard in _perturbed(reader, recipe, rows):
-                    excerpts[row].append(_excerpt(recipe.value, *heard))
+        packed = corpus_audio(params)
+        for recipe in (None, *recipes):
+            (batch,) = batches(packed, recipe, [rows])
+            for row, clip in zip(rows, batch.read(), strict=True):
+                excerpts[row].append(_excerpt(recipe.value if recipe else ORIGINAL, *clip))
     write_json(paths.excerpts(name), {
         "perturbation": name,
         "unit": recipes[0].perturbation.unit,
@@ -62,7 +63,7 @@ def write_excerpts(params, name):
     })  # fmt: skip
 
 
-def drawn_clips(clips, count):
+def draw_clips(clips: "pd.DataFrame", count: int) -> list[int]:
     """Rows of clips.csv to listen to, at most `count`, in the order of the labels.
 
     Parameters
@@ -77,58 +78,32 @@ def drawn_clips(clips, count):
     valid = clips[clips.valid]
     labels = sorted(set(valid.label))
     wanted = [labels[i * len(labels) // count] for i in range(count)] if labels else []
-    rows = []
+    rows: list[int] = []
     for label in dict.fromkeys(wanted):
         of_label = valid[valid.label == label]
         unseen = of_label[of_label.split == "test"]
         number = min(wanted.count(label), len(of_label))
-        source = (unseen if len(unseen) >= number else of_label).index
-        rows += [int(source[i * len(source) // number]) for i in range(number)]
+        drawn = (unseen if len(unseen) >= number else of_label).index
+        rows += [int(drawn[i * len(drawn) // number]) for i in range(number)]
     return rows
 
 
-def drawn_recipes(recipes):
+def draw_recipes(recipes: Sequence[Recipe]) -> list[Recipe]:
     """The weakest, the middle and the strongest of a grid, in this order; values that change nothing do not count."""
     different = [r for r in recipes if r.perturbation.neutral is None or float(r.value) != r.perturbation.neutral]
     places = sorted({0, len(different) // 2, len(different) - 1})
     return [different[place] for place in places]
 
 
-def _silent(params):
+def _silent(params: Config) -> str:
     """Why there is nothing to hear, or ""."""
     if params.report.players is False:
         return "report.players is false"
-    if params.report.players is None and not params.corpus.source.shareable:
+    if params.report.players is None and not params.corpus.chosen.shareable:
         return "the licence of the corpus forbids passing its audio on"
     return ""
 
 
-def _perturbed(reader, recipe, rows):
-    """(row, (audio, sample rate)) of the clips in `rows`; those before pass as well where each leaves something."""
-    processor = recipe.processor()
-    for row in range(max(rows) + 1) if recipe.ordered else rows:
-        audio, sample_rate = reader[row]
-        perturbed = processor(audio, sample_rate) if audio.size else audio
-        if row in rows:
-            yield row, (perturbed, sample_rate)
-
-
-def _excerpt(value, audio, sample_rate):
+def _excerpt(value: str, audio: Audio, sample_rate: int) -> dict[str, str]:
     start = audio[:, : round(SECONDS * sample_rate)]
-    return {"value": value, "mp3": base64.b64encode(encoded(start, sample_rate)).decode("ascii")}
-
-
-@command
-def main(arguments=None):
-    """Write the excerpts of the perturbation that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m stages.excerpts", description=__doc__.partition("\n")[0])
-    parser.add_argument("perturbation")
-    name, params = parser.parse_args(arguments).perturbation, load()
-    if name not in params.perturbations:
-        raise UserError(f"unknown perturbation {name!r}; params.yaml configures {', '.join(params.perturbations)}")
-    write_excerpts(params, name)
-    print(f"excerpts {name}: {paths.excerpts(name)}")
-
-
-if __name__ == "__main__":
-    main()
+    return {"value": value, "mp3": base64.b64encode(encode_playable(start, sample_rate)).decode("ascii")}

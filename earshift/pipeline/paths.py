@@ -8,7 +8,7 @@ LOCK = Path("dvc.lock")
 DVC_CONFIG = Path(".dvc/config")
 DVC_CONFIG_LOCAL = Path(".dvc/config.local")  # git ignores it
 PRESETS = Path("presets")
-GOLDEN = Path("tests/encode/golden")
+GOLDEN = Path("tests/encoders/golden")
 HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
 LOCKS = Path(".dvc/tmp/earshift/locks")
 SCRATCH = Path(".dvc/tmp/earshift")  # what a killed analysis had finished
@@ -51,122 +51,129 @@ PAGE = Path("report/page.html")  # an output: equal results give equal bytes
 INDEX = Path("report/index.html")  # the same with its commit, to look at and to send
 
 
-def corpus_audio(digest):
+def hand_over() -> None:
+    """Tell the library, for the rest of this process, where it remembers hashes."""
+    from earshift.storage import hashes
+
+    hashes.remember_in(HASHES)
+
+
+def corpus_audio(digest: str) -> Path:
     """Packed audio of the corpus whose clips have this :func:`earshift.storage.clips.corpus_digest`."""
     return AUDIO / "corpus" / f"{digest[:16]}.h5"
 
 
-def kept_audio(perturbation, value, fingerprint):
+def kept_audio(perturbation: str, value: str, fingerprint: str) -> Path:
     """Packed audio of one value of a perturbation, where it is kept."""
     return AUDIO / perturbation / f"{value}-{fingerprint[:16]}.h5"
 
 
-def training_audio(digest):
+def training_audio(digest: str) -> Path:
     """Packed audio that networks are trained on, named by its content."""
     return TRAINING / f"{digest[:16]}.h5"
 
 
-def training_clips(digest):
+def training_clips(digest: str) -> Path:
     """Table of a corpus that networks are trained on and that is not the pipeline's own."""
     return TRAINING / f"{digest[:16]}.csv"
 
 
-def training_features(digest):
+def training_features(digest: str) -> Path:
     """What a network reads of a corpus, computed once."""
     return TRAINING / f"{digest[:16]}.npy"
 
 
-def network(digest):
+def network(digest: str) -> Path:
     """A trained network that several encoders are made of, named by all that determines it."""
     return TRAINING / "networks" / f"{digest[:16]}.npz"
 
 
-def model(encoder):
+def model(encoder: str) -> Path:
     """Folder with the networks of an encoder that were trained here."""
     return MODELS / encoder
 
 
-def checkpoint(digest):
+def checkpoint(digest: str) -> Path:
     """Where a training keeps what it needs to go on after it was killed."""
     return CHECKPOINTS / f"{digest[:16]}.pt"
 
 
-def perturbation_inputs(perturbation):
+def perturbation_inputs(perturbation: str) -> Path:
     """What a perturbation reads that lies outside this repository, by its hash."""
     return PERTURBATION_INPUTS / f"{perturbation}.json"
 
 
-def perturbed(perturbation):
+def perturbed(perturbation: str) -> Path:
     """Folder with the recipes of one perturbation."""
     return PERTURBED / perturbation
 
 
-def severity(perturbation):
+def severity(perturbation: str) -> Path:
     """Table that says what each value of a perturbation did to the audio."""
     return perturbed(perturbation) / "severity.csv"
 
 
-def training_inputs(encoder):
+def training_inputs(encoder: str) -> Path:
     """How the networks of one encoder are trained, and on what that is not the corpus."""
     return TRAINING_INPUTS / f"{encoder}.json"
 
 
-def encoder_inputs(name):
+def encoder_inputs(name: str) -> Path:
     """What an encoder's code is, for those that lie outside this repository."""
     return ENCODER_INPUTS / f"{name}.json"
 
 
-def weights(encoder):
+def weights(encoder: str) -> Path:
     """Folder with the checked weights of one encoder."""
     return WEIGHTS / encoder
 
 
-def originals(encoder):
+def originals(encoder: str) -> Path:
     """Embeddings of the unperturbed clips."""
     return EMBEDDINGS / encoder / "original.h5"
 
 
-def embeddings(encoder, perturbation):
+def embeddings(encoder: str, perturbation: str) -> Path:
     """Folder with one embedding file per value of a perturbation."""
     return EMBEDDINGS / encoder / perturbation
 
 
-def distances(perturbation, value):
+def distances(perturbation: str, value: str) -> Path:
     """Distances from the clips at one value of a perturbation to the originals."""
     return DISTANCES / perturbation / f"{value}.h5"
 
 
-def profile(stage):
+def profile(stage: str) -> Path:
     """What a stage took when it ran last."""
     return PROFILES / f"{stage}.json"
 
 
-def stage_log(stage):
+def stage_log(stage: str) -> Path:
     """How far a stage was, line by line."""
     return PROFILES / f"{stage}.log"
 
 
-def original_distances():
+def original_distances() -> Path:
     """Distances between the unperturbed clips."""
     return DISTANCES / "original.h5"
 
 
-def excerpts(perturbation):
+def excerpts(perturbation: str) -> Path:
     """A few clips to listen to, as they are and under one perturbation."""
     return EXCERPTS / f"{perturbation}.json"
 
 
-def metrics(analysis, encoder, perturbation):
+def metrics(analysis: str, encoder: str, perturbation: str) -> Path:
     """Numbers of one analysis of one encoder under one perturbation."""
     return METRICS / analysis / encoder / f"{perturbation}.json"
 
 
-def plots(analysis, encoder, perturbation):
+def plots(analysis: str, encoder: str, perturbation: str) -> Path:
     """Folder with the plot data of one analysis of one encoder under one perturbation."""
     return PLOTS / analysis / encoder / perturbation
 
 
-def tsne(encoder):
+def tsne(encoder: str) -> Path:
     """Map of originals and of the smallest values of every perturbation, by one encoder."""
     return PLOTS / "tsne" / f"{encoder}.csv"
 

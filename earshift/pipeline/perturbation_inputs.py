@@ -1,38 +1,30 @@
-"""Stage ``materials``: ``python -m stages.perturbation_inputs``.
+"""Hashes of the files outside the repository that perturbations read, for DVC to notice a change of them."""
 
-Runs every time and writes data/inputs/perturbations/NAME.json for every perturbation of ``run.perturbations``. DVC watches options
-and code by itself; the recordings that a perturbation reads lie elsewhere, and their hash here is how a change of them
-is noticed. Where they are not on this machine, what a colleague's machine said of them, pulled with the rest, stays.
-"""
+from typing import Any
 
 from earshift.errors import UserError
+from earshift.perturbations.base import Perturbation
 from earshift.pipeline import paths
-from earshift.pipeline.command import command
-from earshift.pipeline.config import load
 from earshift.storage.files import read_json, write_json
 
 
-@command
-def main():
-    params = load()
-    for name in params.run.perturbations:
-        write_json(paths.perturbation_inputs(name), {"material": _material(name, params.perturbations[name])})
+def write_perturbation_inputs(perturbations: dict[str, Perturbation]) -> None:
+    """Write data/inputs/perturbations/NAME.json for each of these perturbations, and remove the files of others."""
+    for name, perturbation in perturbations.items():
+        write_json(paths.perturbation_inputs(name), {"external_inputs": _external_inputs(name, perturbation)})
     for path in paths.PERTURBATION_INPUTS.glob("*.json"):
-        if path.stem not in params.run.perturbations:
+        if path.stem not in perturbations:
             path.unlink()
 
 
-def _material(name, perturbation):
-    """Hash of what a perturbation reads, as it is here or as it was pulled."""
+def _external_inputs(name: str, perturbation: Perturbation) -> Any:
+    """Hash of the files that a perturbation reads, or where they are not on this machine, the hash that was pulled."""
     try:
-        return perturbation.material()
+        return perturbation.external_inputs_hash()
     except UserError:
-        pulled = (read_json(paths.perturbation_inputs(name)) or {}).get("material")
+        # the only entry of the file, whatever an earlier version called it
+        pulled = next(iter((read_json(paths.perturbation_inputs(name)) or {}).values()), None)
         if not pulled:
             raise
-    print(f"materials: what {name} reads is not here; going on with what was pulled of it")
+    print(f"perturbation inputs: the files that {name} reads are not here; the hash that was pulled is used")
     return pulled
-
-
-if __name__ == "__main__":
-    main()

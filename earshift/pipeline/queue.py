@@ -1,9 +1,9 @@
-"""Runs the queued experiments, several at once, until each has its result: ``python -m earshift.pipeline.queue --jobs 2``.
+"""Runs the queued experiments, several at once, until each has its result: ``earshift queue --jobs 2``.
 
 Conventions
 -----------
-Workers are DVC's own, as ``dvc queue start --jobs N`` starts them. With several at once DVC 3.67 leaves some things to
-chance, all of them rare; they are prevented here, or noticed and made good:
+Workers are DVC's own, as ``dvc queue start --jobs N`` starts them. With several workers at once, DVC 3.67 has races.
+All of them are rare; they are prevented here, or noticed and repaired:
 
 - A worker that cleans up after setting an experiment up removes Git's folder refs/exps/temp while another writes there:
   that one's experiment fails without a log (treeverse/dvc#10673). A ref that stays keeps the folder.
@@ -17,18 +17,18 @@ chance, all of them rare; they are prevented here, or noticed and made good:
 Ctrl-C ends the watching, not the workers.
 """
 
-import argparse
 import contextlib
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from earshift.errors import UserError
-from earshift.pipeline.command import command
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 LOST = "ended without a result"
@@ -44,16 +44,15 @@ class Task:
     """One experiment of the queue.
 
     entry : DVC's QueueEntry
-    name : str
-    state : str, QUEUED, RUNNING, DONE, FAILED or LOST
+    state : QUEUED, RUNNING, DONE, FAILED or LOST
     """
 
-    entry: object
+    entry: Any
     name: str
     state: str
 
 
-def tasks(queue):
+def tasks(queue: Any) -> dict[str, Task]:
     """Everything that the queue knows, {stash commit: :class:`Task`}, in the order in which it was queued."""
     # In this order: what moves on between two looks is seen twice and counts as what it has become
     found = {entry.stash_rev: (entry, entry.name, QUEUED) for entry in queue.iter_queued()}
@@ -69,7 +68,7 @@ def tasks(queue):
     return {rev: Task(entry, name or rev[:7], state) for rev, (entry, name, state) in found.items()}
 
 
-def prepare(queue):
+def prepare(queue: Any) -> None:
     """Make the broker and Git ready for several workers."""
     folder = Path(queue.celery.conf.broker_transport_options["control_folder"])
     for table in _TABLES:
@@ -80,7 +79,7 @@ def prepare(queue):
     queue.celery.clean()
 
 
-def again(queue, task):
+def queue_again(queue: Any, task: Task) -> None:
     """Queue an experiment once more, as it was."""
     from dvc.repo.experiments.queue.remove import remove_tasks
     from dvc.repo.experiments.queue.tasks import run_exp
@@ -96,20 +95,20 @@ def again(queue, task):
     queue.celery.signature(run_exp.s(entry.asdict(), copy_paths=None, message=None)).delay()
 
 
-def workers(queue):
-    """How many workers live; asked of the system, as one that computes may not answer in time."""
+def count_workers(queue: Any) -> int:
+    """How many workers live, as the system knows it: one that computes may not reply in time."""
     import psutil
     from dvc_task.proc.process import ProcessInfo
 
     count = 0
     for path in Path(queue.wdir).glob("dvc-exp-worker-*.json"):
-        info = ProcessInfo.load(path)
+        info = ProcessInfo.load(str(path))
         with contextlib.suppress(psutil.Error, OSError):
             count += info.returncode is None and "queue-worker" in psutil.Process(info.pid).cmdline()
     return count
 
 
-def start(jobs):
+def start(jobs: int) -> None:
     """Start workers until there are `jobs`."""
     # DVC starts its workers as `dvc`, wherever that is. No pipe: workers would inherit it, and keep it open
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -119,7 +118,7 @@ def start(jobs):
         raise UserError(f"no worker could be started; `dvc queue start --jobs {jobs}` says why")
 
 
-def follow(queue, jobs, mine=frozenset()):
+def follow(queue: Any, jobs: int, mine: Set[str] = frozenset()) -> list[Task]:
     """Run what is queued until everything has its result.
 
     Parameters
@@ -134,7 +133,8 @@ def follow(queue, jobs, mine=frozenset()):
     """
     from dvc.lock import LockError
 
-    mine, attempts, said = set(mine), Counter(), ""
+    mine, said = set(mine), ""
+    attempts: Counter[str] = Counter()
     begun, seen = float("-inf"), False  # when workers were started, and whether one has been there since
     while True:
         known = tasks(queue)
@@ -143,7 +143,7 @@ def follow(queue, jobs, mine=frozenset()):
         lost = [rev for rev, task in now.items() if task.state == LOST and attempts[rev] < _ATTEMPTS]
         for rev in lost:
             try:
-                again(queue, now[rev])
+                queue_again(queue, now[rev])
                 attempts[rev] += 1
                 print(f"queue: {now[rev].name} {LOST}, queued again", flush=True)
             except LockError:
@@ -155,7 +155,7 @@ def follow(queue, jobs, mine=frozenset()):
         if saying != said:
             print(f"queue: {saying}", flush=True)
             said = saying
-        alive = workers(queue) > 0
+        alive = count_workers(queue) > 0
         seen = seen or alive
         if not alive and (seen or time.monotonic() - begun > _START_SECONDS):
             if not states[QUEUED] and not lost:
@@ -165,12 +165,18 @@ def follow(queue, jobs, mine=frozenset()):
         time.sleep(_POLL_SECONDS)
 
 
-@command
-def main(arguments=None):
-    """Run the queue and say what became of it."""
-    parser = argparse.ArgumentParser(prog="python -m earshift.pipeline.queue", description=__doc__.partition("\n")[0])
-    parser.add_argument("--jobs", type=int, default=2, help="experiments at once")
-    jobs = parser.parse_args(arguments).jobs
+def run(jobs: int) -> None:
+    """Run the queue and print what became of it.
+
+    Parameters
+    ----------
+    jobs : experiments at once
+
+    Raises
+    ------
+    UserError
+        If an experiment has no result in the end.
+    """
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}; it must be at least 1")
     from dvc.repo import Repo
@@ -181,14 +187,12 @@ def main(arguments=None):
         ended = follow(queue, jobs)
     if not ended:
         print("queue: nothing is queued; `dvc exp run --queue -S 'robustness.svd_threshold=0.3,0.4'` queues two")
-    wrong = [task for task in ended if task.state != DONE]
-    if wrong:
-        listed = ", ".join(f"{task.name} ({task.state})" for task in wrong)
-        raise UserError(f"{len(wrong)} of {len(ended)} experiments have no result: {listed}; "
-                        f"`dvc queue logs {wrong[0].name}` says why")  # fmt: skip
+    failed = [task for task in ended if task.state != DONE]
+    if failed:
+        names = ", ".join(f"{task.name} ({task.state})" for task in failed)
+        raise UserError(
+            f"{len(failed)} of {len(ended)} experiments have no result: {names}; "
+            f"`dvc queue logs {failed[0].name}` shows why"
+        )
     if ended:
         print(f"queue: all {len(ended)} done; `make experiments` compares them")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,67 +1,103 @@
-"""Is an encoder what it was, and what it should be: ``python -m earshift.pipeline.verify ENCODER``.
+"""Does an encoder keep its contract, and does it give the vectors that it gave before: ``earshift verify ENCODER``.
 
-ENCODER is a name under ``encoders`` in params.yaml, or package.module:Class for one that has no options. Two questions
-are put to it. Does it keep what the pipeline relies on (:mod:`earshift.encoders.contract`)? And does it still give the
-vectors that were recorded for a few tiny clips, with the same options and weights? These golden vectors lie in
-paths.GOLDEN; ``--record`` adds or replaces those of an encoder, which is how two machines, or two versions of a
-package, are compared.
+ENCODER is a name under ``encoders`` in params.yaml, or package.module:Class for one that has no options. First, the
+encoder must keep what the pipeline relies on (:mod:`earshift.encoders.contract`). Second, it must give the vectors that
+were recorded for a few short clips with the same options and weights. These golden vectors lie in paths.GOLDEN; with
+``--record`` those of an encoder are added or replaced, so that two machines, or two versions of a package, can be
+compared.
 """
 
-import argparse
 import json
-import sys
 import tempfile
 import time
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift import plugins as scan
 from earshift.encoders import contract
+from earshift.encoders.base import Encoder, Floats, options_of
 from earshift.encoders.inference import Batches
 from earshift.encoders.weights.record import RECORD, write_weights
 from earshift.errors import UserError
 from earshift.options import check
-from earshift.pipeline import config as params
-from earshift.pipeline import paths
-from earshift.pipeline.command import command
+from earshift.pipeline import config, paths
+from earshift.pipeline.weights import weights_source
+from earshift.plugins import import_class
 from earshift.storage import provenance
 from earshift.storage.files import read_json, replacing
 
 TOLERANCE = 1e-4  # of the largest value of a clip's vector
 
 
-def recorded(name, about, folder=paths.GOLDEN):
-    """Golden vectors of an encoder with given options and weights.
+class Inputs(TypedDict):
+    """What golden vectors belong to: options, and SHA-256 of the weights."""
+
+    options: dict[str, Any]
+    weights: str | None
+
+
+def verify(encoder: str, *, record: bool = False) -> bool:
+    """Print whether an encoder keeps its contract and gives its golden vectors.
+
+    Parameters
+    ----------
+    encoder : a name under ``encoders`` in params.yaml, or package.module:Class
+    record : whether today's vectors are kept as golden ones
 
     Returns
     -------
-    (float32 [shape=(clips, dim)], dict of package versions), or None where none were recorded
+    bool
+        Whether all is well.
+
+    Raises
+    ------
+    UserError
+        If there is no such encoder, or its weights cannot be had.
     """
+    name, found = _encoder(encoder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / name
+        write_weights(folder, name, weights_source(name, found))
+        problems = list(contract.problems(found, folder))
+        for problem in problems:
+            print(f"{name}: PROBLEM: {problem}")
+        if problems:
+            return False
+        print(f"{name}: keeps what the pipeline relies on")
+        if record:
+            vectors, _ = encode_clips(found, folder)
+            versions = provenance.versions(*found.packages)
+            print(f"{name}: {write_golden(name, inputs_of(found, folder), vectors, versions)} written")
+        lines, whole = compare(name, found, folder)
+    print("\n".join(lines))
+    return whole
+
+
+def read_golden(name: str, inputs: Inputs, folder: Path = paths.GOLDEN) -> tuple[Floats, dict[str, str]] | None:
+    """Golden vectors of an encoder with given options and weights, float32 [shape=(clips, dim)], and versions of
+    packages that gave them; None where none were recorded."""
     for path in sorted(folder.glob(f"{name}*.npz")):
         with np.load(path, allow_pickle=False) as file:
             document = json.loads(str(file["about"]))
-            if document["of"] == about:
+            if document["of"] == inputs:
                 return file["vectors"], document["packages"]
     return None
 
 
-def record(name, about, vectors, packages, folder=paths.GOLDEN):
-    """Keep golden vectors; those of the same options and weights are replaced.
-
-    Returns
-    -------
-    pathlib.Path
-    """
-    path = folder / f"{name}-{provenance.fingerprint(**about)[:8]}.npz"
+def write_golden(
+    name: str, inputs: Inputs, vectors: Floats, packages: dict[str, str], folder: Path = paths.GOLDEN
+) -> Path:
+    """Keep golden vectors, in place of those of the same options and weights; the file."""
+    path = folder / f"{name}-{provenance.fingerprint(**inputs)[:8]}.npz"
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, vectors=vectors, about=json.dumps({"of": about, "packages": packages}))
+        np.savez_compressed(file, vectors=vectors, about=json.dumps({"of": inputs, "packages": packages}))
     return path
 
 
-def vectors_of(encoder, folder, device="cpu"):
-    """Vectors of the tiny clips, float32 [shape=(clips, dim)], and seconds per clip."""
+def encode_clips(encoder: Encoder, folder: Path, device: str = "cpu") -> tuple[Floats, float]:
+    """Vectors of the contract's clips, float32 [shape=(clips, dim)], and seconds per clip."""
     network = Batches(encoder.load(folder, device), encoder, 1)
     waveforms = [encoder.waveform(*clip) for clip in contract.clips().values()]
     network(waveforms[0][None])  # what is set up at the first call is not part of the rate
@@ -70,26 +106,26 @@ def vectors_of(encoder, folder, device="cpu"):
     return vectors, (time.perf_counter() - start) / len(waveforms)
 
 
-def drift(vectors, golden):
+def drift(vectors: Floats, golden: Floats) -> NDArray[np.float64]:
     """How far every clip's vector is from its golden one, as a share of the largest value [shape=(clips,)]."""
     scale = np.maximum(np.abs(golden).max(axis=1), np.finfo(np.float32).tiny)
-    return np.abs(vectors.astype(np.float64) - golden).max(axis=1) / scale
+    distance: NDArray[np.float64] = np.abs(vectors.astype(np.float64) - golden).max(axis=1) / scale
+    return distance
 
 
-def identity(encoder, folder):
-    """What golden vectors belong to: options and weights."""
-    options = asdict(encoder) if is_dataclass(encoder) else {}
+def inputs_of(encoder: Encoder, folder: Path) -> Inputs:
+    """What golden vectors of an encoder belong to."""
     weights = (read_json(folder / RECORD) or {}).get("weights") or {}
-    kept = {key: value for key, value in options.items() if key not in ("weights", "heads")}
-    return {"options": json.loads(json.dumps(kept)), "weights": weights.get("sha256")}
+    return {"options": json.loads(json.dumps(options_of(encoder))), "weights": weights.get("sha256")}
 
 
-def verified(name, encoder, folder, golden=paths.GOLDEN):
+def compare(name: str, encoder: Encoder, folder: Path, golden: Path = paths.GOLDEN) -> tuple[list[str], bool]:
     """Lines that say how an encoder's vectors compare with the golden ones, and whether they hold."""
-    vectors, seconds = vectors_of(encoder, folder)
+    vectors, seconds = encode_clips(encoder, folder)
     here = provenance.versions(*encoder.packages)
-    found = recorded(name, identity(encoder, folder), golden)
-    lines = [f"{name}: {encoder.dim} dimensions, {1 / seconds:.1f} clips/s on one thread, {_versions(here)}"]
+    versions = ", ".join(f"{package} {version}" for package, version in here.items())
+    lines = [f"{name}: {encoder.dim} dimensions, {1 / seconds:.1f} clips/s on one thread, {versions}"]
+    found = read_golden(name, inputs_of(encoder, folder), golden)
     if found is None:
         return [*lines, f"{name}: no golden vectors for these options and weights; --record keeps today's"], True
     expected, there = found
@@ -101,60 +137,24 @@ def verified(name, encoder, folder, golden=paths.GOLDEN):
     lines.append(f"{name}: {verdict}, largest difference {far.max():.1e} of the largest value (allowed {TOLERANCE:g})")
     if not whole:
         lines += [f"{name}:   {clip}: {value:.1e}" for clip, value in zip(contract.clips(), far, strict=True)]
-        changed = {package: (there.get(package), version) for package, version in here.items()}
-        changed = [f"{package} {old} -> {new}" for package, (old, new) in changed.items() if old != new]
+        changed = [f"{p} {there.get(p)} -> {version}" for p, version in here.items() if there.get(p) != version]
         lines.append(f"{name}:   changed since: {', '.join(changed) or 'no package; the code, or the machine'}")
     return lines, whole
 
 
-def _versions(packages):
-    return ", ".join(f"{package} {version}" for package, version in packages.items())
-
-
-def _encoder(word):
+def _encoder(word: str) -> tuple[str, Encoder]:
     """Name and encoder that a word of the command line stands for."""
     if ":" in word:
-        cls = scan.imported(word, scan.base("encoders"), "ENCODER")
+        cls: type[Encoder] = import_class(word, Encoder, "ENCODER")
         fix = "; put it into params.yaml as encoders.NAME with class and options, and verify NAME"
         try:
             return cls.__name__, check(cls, {}, word)
         except UserError as error:
             raise UserError(f"{error}{fix}") from error
-    document = params.read()
+    document = config.read()
     if word in (document.get("encoders") or {}):
-        # one that is only configured is imported as if it were in use
-        document["run"]["encoders"] = [word]
-    encoders = params.parse(document).encoders
+        document["run"]["encoders"] = [word]  # one that is only configured is imported as if it were in use
+    encoders = config.parse(document).encoders
     if word not in encoders:
         raise UserError(f"no encoder {word!r} in {paths.PARAMS}; there are {', '.join(encoders)}")
     return word, encoders[word]
-
-
-@command
-def main():
-    parser = argparse.ArgumentParser(prog="python -m earshift.pipeline.verify", description=__doc__.partition("\n")[0])
-    parser.add_argument("encoder", help="a name under `encoders` in params.yaml, or package.module:Class")
-    parser.add_argument("--record", action="store_true", help="keep today's vectors as golden ones")
-    arguments = parser.parse_args()
-    name, encoder = _encoder(arguments.encoder)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / name
-        write_weights(folder, name, encoder.origin(name))
-        found = list(contract.problems(encoder, folder))
-        for problem in found:
-            print(f"{name}: PROBLEM: {problem}")
-        if found:
-            sys.exit(1)
-        print(f"{name}: keeps what the pipeline relies on")
-        if arguments.record:
-            vectors, _ = vectors_of(encoder, folder)
-            packages = provenance.versions(*encoder.packages)
-            print(f"{name}: {record(name, identity(encoder, folder), vectors, packages)} written")
-        lines, whole = verified(name, encoder, folder)
-    print("\n".join(lines))
-    if not whole:
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,23 +1,28 @@
 """The corpus as it is and under every value of a perturbation, as audio to read.
 
-Effected audio is read where ``perturb`` kept it, else the corpus is perturbed as it is read: the same to the bit. What
-was kept is checked before it is read, and made again where it is damaged.
+Effected audio is read where ``perturb`` kept it, else the corpus is perturbed as it is read: the same to the bit. Kept
+audio is checked before it is read, and made again where it is damaged.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from earshift.errors import UserError
-from earshift.perturbations.recipe import Recipe, written
+from earshift.perturbations.base import ORIGINAL
+from earshift.perturbations.recipe import Batch, Recipe, batches
 from earshift.pipeline import paths
+from earshift.pipeline.config import Config
 from earshift.pipeline.corpus_audio import corpus_audio
 from earshift.pipeline.perturb import keep_again
+from earshift.pipeline.recipes import read_recipes
 from earshift.storage.clips import corpus_digest
 from earshift.storage.hdf5 import read_fingerprint
-from earshift.storage.packed_audio import AudioReader
 from earshift.storage.provenance import fingerprint
 
-ORIGINAL = "original"
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Version:
 
     value : str, canonical text, or ``ORIGINAL``
     recipe : Recipe to apply while reading, or None
-    attributes : what files made from it say about it
+    attributes : what files made from it state about it
     fingerprint : of its audio
     kept : path where ``perturb`` kept its audio, or None
     packed : path of the packed audio to read, None before :func:`with_audio`
@@ -34,18 +39,18 @@ class Version:
 
     value: str
     recipe: Recipe | None
-    attributes: dict
+    attributes: dict[str, str]
     fingerprint: str
     kept: Path | None = None
     packed: Path | None = None
 
 
-def audio_versions(params, perturbation, clips):
+def audio_versions(params: Config, perturbation: str, clips: "pd.DataFrame") -> list[Version]:
     """The versions of the corpus under a perturbation, in order of growing strength, or the one that is original.
 
     Parameters
     ----------
-    params : earshift.pipeline.config.Params
+    params : Config
     perturbation : str, or ``ORIGINAL``
     clips : table as :func:`earshift.storage.clips.read_clips` returns
 
@@ -66,14 +71,14 @@ def audio_versions(params, perturbation, clips):
         configured = ", ".join(params.perturbations)
         raise UserError(f"unknown perturbation {perturbation!r}; params.yaml configures {configured}")
     found = []
-    for recipe, audio in written(perturbation):
+    for recipe, audio in read_recipes(perturbation):
         kept = paths.kept_audio(perturbation, recipe.value, audio)
         found.append(Version(recipe.value, recipe, recipe.attributes(), audio, kept if kept.is_file() else None))
     return found
 
 
-def with_audio(found, params):
-    """`found`, each with whole audio to read; what is missing of the corpus, or damaged, is made again.
+def with_audio(found: Iterable[Version], params: Config) -> Iterator[Version]:
+    """These versions, each with whole audio to read; what is missing of the corpus, or damaged, is made again.
 
     Yields
     ------
@@ -83,38 +88,15 @@ def with_audio(found, params):
         if version.kept is None:
             yield replace(version, packed=corpus_audio(params))
             continue
-        if read_fingerprint(version.kept) != version.fingerprint:
+        if version.recipe and read_fingerprint(version.kept) != version.fingerprint:
             print(f"{version.kept} is damaged, its checksum does not hold; it is made again")
             keep_again(params, version.recipe, version.fingerprint)
         yield replace(version, packed=version.kept, recipe=None)
 
 
-def chunks(version, clips, size):
-    """The clips of a version in parts of `size`, for :func:`read` to read wherever it runs.
-
-    Yields
-    ------
-    (start, stop, audio), the audio being where to read it, or the clips themselves where they must pass an effect one
-    after another
-    """
-    bounds = [(start, min(start + size, len(clips))) for start in range(0, len(clips), size)]
-    if version.recipe is not None and version.recipe.ordered:
-        processor = version.recipe.processor()
-        yield from ((*b, _read(version.packed, processor, *b)) for b in bounds)
-    else:
-        yield from ((*b, (version.packed, version.recipe)) for b in bounds)
-
-
-def read(start, stop, audio):
-    """Audio, float32 [shape=(channels, samples)], and sample rate in Hz of the clips of a chunk; a list of pairs."""
-    if isinstance(audio, list):
-        return audio
-    packed, recipe = audio
-    return _read(packed, recipe.processor() if recipe else None, start, stop)
-
-
-def _read(packed, processor, start, stop):
-    """Audio and sample rate of clips start..stop, perturbed by `processor` unless it is None."""
-    with AudioReader(packed) as reader:
-        audio = (reader[i] for i in range(start, stop))
-        return [(processor(a, rate) if processor and a.size else a, rate) for a, rate in audio]
+def version_batches(version: Version, clips: "pd.DataFrame", size: int) -> Iterator[Batch]:
+    """The clips of a version in batches of `size` rows, to be read wherever they are encoded."""
+    if version.packed is None:
+        raise ValueError(f"version {version.value} has no audio; take it from with_audio")
+    rows = (range(start, min(start + size, len(clips))) for start in range(0, len(clips), size))
+    return batches(version.packed, version.recipe, rows)

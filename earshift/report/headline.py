@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-Every number is the mean over all pairs that ``run`` selects, of a number that :mod:`earshift.report.summary` defines; so
-it is one number whatever is selected, and compares where the same is. What one pair lacks is left out: a mean over the
-others would be another number. Rounded to four digits; numbers with intervals are in metrics/summary.json.
+Every number is the mean over all pairs that ``run`` selects, of a number that :mod:`earshift.report.summary` defines;
+so it is one number whatever is selected, and compares where the same is. What one pair lacks is left out: a mean over
+the others would be another number. Rounded to four digits; numbers with intervals are in metrics/summary.json.
 
 - ``heldout_r2``, ``null_r2_p95``: how far unseen recordings follow one direction, and what chance reaches
 - ``effective_rank``, ``straightness``: how many directions clips move in, how straight they go
@@ -13,10 +13,10 @@ others would be another number. Rounded to four digits; numbers with intervals a
 - ``svd_gain``: ROC AUC that sample-wise CCA SVD wins back; where ``svd_threshold`` lists several, their mean
 """
 
-from earshift.pipeline import paths
-from earshift.pipeline.command import command
-from earshift.report import methods, results, summary
-from earshift.storage.files import rounded, write_json
+from earshift.report import methods, summary
+from earshift.report.formats import estimate
+from earshift.report.results import Pair, Results
+from earshift.storage.files import round_floats
 
 DIGITS = 4
 
@@ -32,45 +32,29 @@ _MEANS = {
 }
 
 
-def headline(content):
-    """The headline of the selected pairs.
-
-    Parameters
-    ----------
-    content : dict, params.yaml
-
-    Returns
-    -------
-    dict of str to float, without the numbers that some pair lacks
+def headline(results: Results) -> dict[str, float]:
+    """The headline of the selected pairs, without the numbers that some pair lacks.
 
     Raises
     ------
     UserError
         If an analysis has not been run for a pair.
     """
-    pairs = results.pairs(content)
-    numbers = [summary.headline(*pair) for pair in pairs]
-    values = {name: [of_pair.get(key) for of_pair in numbers] for name, key in _MEANS.items()}
-    values["svd_gain"] = [_svd_gain(*pair) for pair in pairs]
-    means = {name: _mean(of_pairs) for name, of_pairs in values.items()}
-    return rounded({name: mean for name, mean in means.items() if mean is not None}, DIGITS)
+    numbers = {pair: summary.headline(results, pair) for pair in results.study.pairs}
+    means = {name: _mean([estimate(of, key).number for of in numbers.values()]) for name, key in _MEANS.items()}
+    means["svd_gain"] = _mean([_svd_gain(results, pair) for pair in numbers])
+    found: dict[str, float] = round_floats({n: mean for n, mean in means.items() if mean is not None}, DIGITS)
+    return found
 
 
-def _svd_gain(encoder, perturbation):
+def _svd_gain(results: Results, pair: Pair) -> float | None:
     """Mean over the thresholds, None where one has no number or the method was not asked for."""
-    by_method = results.metrics("robustness", encoder, perturbation)["methods"]
-    return _mean([(of["forward"] or {}).get("area") for name, of in by_method.items() if name.startswith(methods.SVD)])
+    by_method = results.robustness[pair]["methods"]
+    areas = [estimate(methods.direction(of, "forward"), "area") for name, of in by_method.items()
+             if name.startswith(methods.SVD)]  # fmt: skip
+    return _mean([area.number for area in areas])
 
 
-def _mean(numbers):
-    return None if not numbers or None in numbers else sum(numbers) / len(numbers)
-
-
-@command
-def main():
-    """Write metrics/headline.json."""
-    write_json(paths.HEADLINE, headline(results.document()))
-
-
-if __name__ == "__main__":
-    main()
+def _mean(numbers: list[float | None]) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) / len(known) if known and len(known) == len(numbers) else None

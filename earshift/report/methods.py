@@ -5,7 +5,15 @@ Conventions
 A method has one colour in all figures. Methods that share a colour never share a figure's panels.
 """
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from earshift.analysis.comparison import Ranked
+from earshift.analysis.drops import MethodResult
 from earshift.report.figures import style
+
+if TYPE_CHECKING:
+    from earshift.analysis.robustness import Robustness
 
 # colour, label; in the order of the report
 METHODS = {
@@ -38,18 +46,24 @@ _SHORT = {
 }
 
 
-def selected(content):
+def selected(options: "Robustness") -> list[str]:
     """Names of the methods as robustness writes them, each threshold its own, in the order of the report."""
-    section = content.get("robustness") or {}
-    thresholds, wanted = section.get("svd_threshold"), ["none", *section.get("methods", ())]  # none is always there
-    names = []
-    for name in [*(name for name in METHODS if name in wanted), *(name for name in wanted if name not in METHODS)]:
-        several = name == SVD and isinstance(thresholds, list)
-        names += [f"{name}_{threshold:g}" for threshold in thresholds] if several else [name]
+    wanted, thresholds = {"none", *options.methods}, options.svd_threshold  # none is always there
+    names = [name for name in METHODS if name in wanted]
+    if isinstance(thresholds, tuple) and SVD in names:
+        place = names.index(SVD)
+        names[place : place + 1] = [f"{SVD}_{threshold:g}" for threshold in thresholds]
     return names
 
 
-def look(method):
+def direction(method: MethodResult | None, name: str) -> Mapping[str, object]:
+    """Numbers of a method trained forward or backward; empty where there are none."""
+    if method is None:
+        return {}
+    return (method["forward"] if name == "forward" else method["backward"]) or {}
+
+
+def look(method: str) -> tuple[str, str]:
     """Colour and label of a method."""
     if not method.startswith(f"{SVD}_"):
         return METHODS.get(method, (style.MUTED, method))
@@ -59,6 +73,11 @@ def look(method):
     return colour, f"{METHODS[SVD][1]} {threshold:g}"
 
 
-def short(method):
+def short(method: str) -> str:
     """A method's name on an axis or in a narrow table."""
     return _SHORT.get(method, method.replace(f"{SVD}_", "SVD ").replace(SVD, "SVD"))
+
+
+def sort_by_rank(numbers: Mapping[str, Ranked]) -> list[str]:
+    """Encoders in order of their rank, those without one last."""
+    return sorted(numbers, key=lambda encoder: (numbers[encoder]["rank"] is None, numbers[encoder]["rank"] or 0))

@@ -1,4 +1,4 @@
-"""The headline numbers of every encoder under every perturbation: metrics/summary.json, and a table for the terminal.
+"""The headline numbers of every encoder under every perturbation, and the tables of them for a terminal.
 
 Conventions
 -----------
@@ -8,24 +8,25 @@ of the correlation, so that noise averages 0; ``null`` is the same procedure wit
 instruments; *drops* are from the originals' with nothing removed, an *area* is the AUC that a method gains on ``none``
 over the grid. ``best`` and ``worst`` are by area, among methods that remove something; the ceiling, augmentation, does
 not. Severities are those of :mod:`earshift.analysis.comparison`. *Within*, *between* and ``originals_spearman`` are the
-consistency of distances (:mod:`earshift.analysis.consistency`), means over the grid. Numbers that could not be computed
-are left out of summary.json and shown as "-".
-
-``python -m stages.summary`` writes the file, ``--show`` prints the table and writes nothing.
+consistency of distances (:mod:`earshift.analysis.consistency`), means over the grid. Numbers that do not exist are left
+out, and shown as "-".
 """
 
-import argparse
 import textwrap
+from collections.abc import Mapping, Sequence
 
-from earshift.pipeline import paths
-from earshift.pipeline.command import command
-from earshift.report import methods, results
-from earshift.storage.files import write_json
+from earshift.analysis.comparison import ComparisonResult, Ranked
+from earshift.analysis.drops import MethodResult
+from earshift.report import formats, methods, templates
+from earshift.report.formats import Format, estimate
+from earshift.report.results import ANALYSES, Pair, Results
 
-WIDTH = 112  # columns that the table may take
+Numbers = dict[str, float | str]  # of methods and values: their names
+
+WIDTH = 112  # columns that the tables may take
 
 # name in summary.json -> where the number stands in metrics/ANALYSIS/ENCODER/PERTURBATION.json
-_SOURCES = {
+_PLACES = {
     "heldout_r2": ("cca", "global", "heldout"),
     "heldout_r2_low": ("cca", "global", "heldout_low"),
     "heldout_r2_high": ("cca", "global", "heldout_high"),
@@ -47,227 +48,167 @@ _SOURCES = {
     },
     **{f"roc_auc{end}": ("robustness", "original", f"roc_auc{end}") for end in ("", "_low", "_high")},
 }
-# of consistency; agreement and correlation by the pairs of distances that the third study tells most about
+# of consistency; agreement and correlation by the pairs of distances that kim2019 reports most about
 CONSISTENCY = ("within_dtw", "within_simple", "within_euclidean", "within_cosine", "between_agreement_dtw_euclidean",
                "between_agreement_simple_cosine", "between_spearman_dtw_euclidean",
                "originals_spearman_dtw_euclidean")  # fmt: skip
 _DROPS = (*(f"{name}_drop{end}" for name in ("mean", "worst") for end in ("", "_low", "_high")), "worst_value")
 
 
-def headline(encoder, perturbation):
-    """The headline numbers of one pair, by name (of methods and values: their names); those that are null are left out.
+def headline(results: Results, pair: Pair) -> Numbers:
+    """The headline numbers of one pair, by name; those that do not exist are left out.
 
     Raises
     ------
     UserError
         If an analysis has not been run for the pair.
     """
-    content = {analysis: results.metrics(analysis, encoder, perturbation) for analysis in results.ANALYSES}
-    numbers = {name: content[analysis][part][key] for name, (analysis, part, key) in _SOURCES.items()}
-    numbers |= _robustness(content["robustness"]["methods"])
-    consistency = content["consistency"]["overall"] | content["consistency"]["originals"]
+    content = {analysis: results.by_analysis[analysis][pair] for analysis in ANALYSES}
+    numbers = {name: content[analysis][part][key] for name, (analysis, part, key) in _PLACES.items()}
+    numbers |= _of_methods(results.robustness[pair]["methods"])
+    consistency = results.consistency[pair]["overall"] | results.consistency[pair]["originals"]
     numbers |= {name + end: consistency.get(name + end) for name in CONSISTENCY for end in ("", "_low", "_high")}
-    comparison = results.comparison()
-    line = comparison["measures"][comparison["severity"]].get(perturbation, {}).get(encoder, {})
-    numbers |= {f"severity_{name}": line.get(name) for name in ("slope", "slope_low", "slope_high", "rank")}
+    of_severity = results.comparison["measures"][results.comparison["severity"]]
+    ranked = of_severity.get(pair[1], {}).get(pair[0])
+    if ranked is not None:
+        numbers |= {f"severity_{name}": ranked[name] for name in ("slope", "slope_low", "slope_high", "rank")}
     return {name: number for name, number in numbers.items() if number is not None}
 
 
-def _robustness(by_method):
+def _of_methods(by_method: Mapping[str, MethodResult]) -> dict[str, object]:
     """Drops with nothing removed, the best and the worst removal, and the ceiling."""
-    forward = {name: of["forward"] or {} for name, of in by_method.items()}
+    forward = {name: methods.direction(of, "forward") for name, of in by_method.items()}
     none, ceiling = forward.pop("none", {}), forward.pop(methods.CEILING, {})
     numbers = {name: none.get(name) for name in _DROPS}
-    known = {name: of for name, of in forward.items() if of.get("area") is not None}
-    for label, choose in (("best", max), ("worst", min)) if known else ():
-        name = choose(known, key=lambda name: known[name]["area"])
-        numbers |= {f"{label}_method": name, f"{label}_area": known[name]["area"]}
-        numbers |= {f"{label}_area_p": known[name].get("p_holm")}
+    areas = {name: area for name, of in forward.items() if (area := estimate(of, "area").number) is not None}
+    for label, choose in (("best", max), ("worst", min)) if areas else ():
+        name = choose(areas, key=areas.__getitem__)
+        numbers |= {f"{label}_method": name, f"{label}_area": areas[name]}
+        numbers |= {f"{label}_area_p": forward[name].get("p_holm")}
     return numbers | {f"ceiling_{name}": ceiling.get(name) for name in ("area", "area_low", "area_high")}
 
 
-def summary(content):
-    """Headline numbers of all selected pairs: {encoder: {perturbation: {name: number}}}."""
-    selected = results.run(content)
-    return {e: {p: headline(e, p) for p in selected.perturbations} for e in selected.encoders}
+def summary(results: Results) -> dict[str, dict[str, Numbers]]:
+    """Headline numbers of all selected pairs, by encoder and perturbation."""
+    study = results.study
+    return {e: {p: headline(results, (e, p)) for p in study.perturbations} for e in study.encoders}
 
 
-def table(content):
-    """The final tables and how to read them, as text of at most :data:`WIDTH` columns."""
-    numbers = {pair: headline(*pair) for pair in results.pairs(content)}
-    directions = {pair: results.metrics("svd", *pair)["overall"]["directions"] for pair in numbers}
-    moved = [(*pair, *_movement(n, directions[pair])) for pair, n in numbers.items()]
-    blocks = [
-        [*_block(_MOVEMENT, moved), "", *_MOVEMENT_READING],
-        [*_block(_COST, [(*pair, *_cost(n)) for pair, n in numbers.items()]), "", *_COST_READING],
-        [*_block(_REMOVAL, [(*pair, *_removal(n)) for pair, n in numbers.items()]), "", *_REMOVAL_READING],
-        _ranking(results.comparison()),
-        [*_block(_NEIGHBOURS, [(*pair, *_neighbours(n)) for pair, n in numbers.items()]), "", *_NEIGHBOURS_READING],
-        [f"Report: {paths.INDEX}   Plots: {paths.FIGURES}/   Numbers: {paths.SUMMARY}   MLflow: make ui"],
-    ]
-    return "\n\n".join("\n".join(block) for block in blocks)
+# ----------------------------------------------------------------------------------------------------------- the tables
 
-
-_MOVEMENT = (
-    ("", "", "held-out R2", "null R2", "publ.", "sample-wise R2", "effective rank [low, high]"),
-    ("encoder", "perturbation", "[low, high]", "mean, p95", "R2", "publ., held, p95", "of N directions (originals)"),
-)
-_MOVEMENT_READING = (
-    "Held-out R2 above the null's p95: recordings the direction was not fitted on move along it as strength grows.",
-    "Published R2 is in-sample: 1 by construction with no more points than dimensions, so read held-out against null.",
-)
-_COST = (
-    ("", "", "ROC AUC of originals", "mean drop", "worst drop"),
-    ("encoder", "perturbation", "[low, high]", "[low, high]", "[low, high] at value"),
-)
-_COST_READING = (
-    "Drop: AUC of the original clips minus that of the perturbed ones, classifiers trained on originals; positive is",
-    "worse. An interval that holds 0: no cost that these recordings can show. Who starts near 0.5 has little to lose.",
-)
-_REMOVAL = (
-    ("", "", "best removal:", "worst removal:", "ceiling: trained on"),
-    ("encoder", "perturbation", "gained AUC, p", "gained AUC, p", "all values [low, high]"),
-)
-_REMOVAL_READING = (
-    "Gained: area between the AUC curves of a method and of nothing removed; p: paired bootstrap, Holm over methods.",
-    "The best of several is best by luck, too: mind its p. Ceiling: linear classifiers trained on every value.",
-)
-_NEIGHBOURS = (
-    ("", "", "nearest is own:", "vectors,", "vectors,", "agreement:", "correlation:"),
-    ("encoder", "perturbation", "audio, DTW", "Euclidean [low, high]", "cosine", "SiMPle, cosine", "DTW, Euclidean"),
-)
-_NEIGHBOURS_READING = (
-    "Nearest is own: share of clips nearer to their own original than to any other, mean over values. Agreement: of",
-    "clips about which audio and vectors agree, right or wrong. Correlation: Spearman's, over all pairs of clips.",
-)
-_UNBROKEN = "\N{NO-BREAK SPACE}"  # an encoder and its numbers stay on one line
 UNITS = {
     "lsd_db": "dB of log-spectral distance", "loudness_lu": "LU of loudness difference",
     "snr_db": "unit of noise-to-signal amplitude ratio",
 }  # fmt: skip
+_NAMES = ("\nencoder", "\nperturbation")
+_MOVEMENT = ("held-out R2\n[low, high]", "null R2\nmean, p95", "publ.\nR2", "sample-wise R2\npubl., held, p95",
+             "effective rank [low, high]\nof N directions (originals)")  # fmt: skip
+_COST = ("ROC AUC of originals\n[low, high]", "mean drop\n[low, high]", "worst drop\n[low, high] at value")
+_REMOVAL = ("best removal:\ngained AUC, p", "worst removal:\ngained AUC, p",
+            "ceiling: trained on\nall values [low, high]")  # fmt: skip
+_NEIGHBOURS = ("nearest is own:\naudio, DTW", "vectors,\nEuclidean [low, high]", "vectors,\ncosine",
+               "agreement:\nSiMPle, cosine", "correlation:\nDTW, Euclidean")  # fmt: skip
+_PLAIN = str.maketrans({formats.MINUS: "-", formats.MISSING: "-", formats.GLUE: " "})
 
 
-def _block(head, rows):
-    """Lines of a table; names are cut until it fits."""
-    limit = max(len(name) for row in [*head, *rows] for name in row[:2])
-    lines = _aligned(head, rows, limit)
-    while max(map(len, lines)) > WIDTH and limit > 8:
-        limit -= 1
-        lines = _aligned(head, rows, limit)
-    return lines
+def show(results: Results) -> None:
+    """Print the tables."""
+    print(tables(results))
 
 
-def _aligned(head, rows, limit):
-    """Head and rows as lines, columns aligned, names of more than `limit` letters cut."""
-    cut = [
-        tuple(name if len(name) <= limit else name[: limit - 1] + mark for name in row[:2]) + tuple(row[2:])
-        for block, mark in ((head, "."), (rows, "~"))
-        for row in block
-    ]
-    widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cut]
-    return [*lines[: len(head)], "-" * max(map(len, lines)), *lines[len(head) :]]
+def tables(results: Results) -> str:
+    """The tables that end a run and how to read them, as plain text of at most :data:`WIDTH` columns."""
+    numbers = {pair: headline(results, pair) for pair in results.study.pairs}
+    directions = {pair: results.svd[pair]["overall"]["directions"] for pair in numbers}
+    return templates.render(
+        "summary.txt.j2",
+        movement=_aligned(_MOVEMENT, {pair: _movement(n, directions[pair]) for pair, n in numbers.items()}),
+        cost=_aligned(_COST, {pair: _cost(n) for pair, n in numbers.items()}),
+        removal=_aligned(_REMOVAL, {pair: _removal(n) for pair, n in numbers.items()}),
+        neighbours=_aligned(_NEIGHBOURS, {pair: _neighbours(n) for pair, n in numbers.items()}),
+        ranking=_ranking(results.comparison),
+        unit=UNITS[results.comparison["severity"]],
+        folders=results.folders,
+    )
 
 
-def _movement(n, directions):
+def _aligned(heads: Sequence[str], rows: Mapping[Pair, Sequence[str]]) -> str:
+    """A table; names are cut until it fits."""
+    from rich.box import Box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=Box("\n".join(("    ", "    ", " -- ", *["    "] * 5))), show_edge=False, padding=(0, 1, 0, 0))
+    for head in _NAMES:
+        table.add_column(head, overflow="ellipsis")
+    for head in heads:
+        table.add_column(head, no_wrap=True)
+    for pair, cells in rows.items():
+        table.add_row(*pair, *(cell.translate(_PLAIN) for cell in cells))
+    console = Console(width=WIDTH, color_system=None, markup=False, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _movement(n: Numbers, directions: int) -> tuple[str, ...]:
+    samplewise = (f"samplewise_{name}" for name in ("published_r2", "heldout_r2", "null_r2_p95"))
     return (
-        f"{_r2(n, 'heldout_r2')} [{_r2(n, 'heldout_r2_low')}, {_r2(n, 'heldout_r2_high')}]",
-        f"{_r2(n, 'null_r2_mean')}, {_r2(n, 'null_r2_p95')}",
-        _r2(n, "published_r2"),
-        ", ".join(_r2(n, f"samplewise_{name}") for name in ("published_r2", "heldout_r2", "null_r2_p95")),
-        f"{_rank(n, 'effective_rank')} [{_rank(n, 'effective_rank_low')}, {_rank(n, 'effective_rank_high')}]"
-        f" of {'-' if directions is None else directions} ({_rank(n, 'originals_effective_rank')})",
+        _interval(n, "heldout_r2", formats.r2),
+        f"{_one(n, 'null_r2_mean', formats.r2)}, {_one(n, 'null_r2_p95', formats.r2)}",
+        _one(n, "published_r2", formats.r2),
+        ", ".join(_one(n, name, formats.r2) for name in samplewise),
+        f"{_interval(n, 'effective_rank', formats.rank)} of {directions} "
+        f"({_one(n, 'originals_effective_rank', formats.rank)})",
     )
 
 
-def _cost(n):
-    return (
-        _interval(n, "roc_auc"),
-        _interval(n, "mean_drop"),
-        f"{_interval(n, 'worst_drop')} at {n.get('worst_value', '-')}",
-    )
+def _cost(n: Numbers) -> tuple[str, ...]:
+    auc, drop, worst = (_interval(n, name, formats.auc) for name in ("roc_auc", "mean_drop", "worst_drop"))
+    return auc, drop, f"{worst} at {n.get('worst_value', formats.MISSING)}"
 
 
-def _removal(n):
-    ceiling = (
-        f"{_auc(n, 'ceiling_area', '+')} [{_auc(n, 'ceiling_area_low', '+')}, {_auc(n, 'ceiling_area_high', '+')}]"
-    )
-    return (*(_method(n, label) for label in ("best", "worst")), ceiling)
+def _removal(n: Numbers) -> tuple[str, ...]:
+    return _method(n, "best"), _method(n, "worst"), _interval(n, "ceiling_area", formats.gain)
 
 
-def _neighbours(n):
-    vectors = f"{_r2(n, 'within_euclidean')} [{_r2(n, 'within_euclidean_low')}, {_r2(n, 'within_euclidean_high')}]"
-    return (
-        _r2(n, "within_dtw"),
-        vectors,
-        _r2(n, "within_cosine"),
-        _r2(n, "between_agreement_simple_cosine"),
-        _r2(n, "between_spearman_dtw_euclidean"),
-    )
+def _neighbours(n: Numbers) -> tuple[str, ...]:
+    names = ("within_cosine", "between_agreement_simple_cosine", "between_spearman_dtw_euclidean")
+    vectors = _interval(n, "within_euclidean", formats.r2)
+    return _one(n, "within_dtw", formats.r2), vectors, *(_one(n, name, formats.r2) for name in names)
 
 
-def _method(n, label):
-    if f"{label}_method" not in n:
-        return "-"
-    p = n.get(f"{label}_area_p")
-    shown = "p -" if p is None else "p < 0.001" if p < 0.001 else f"p {p:.3f}"
-    return f"{methods.short(n[f'{label}_method'])} {_auc(n, f'{label}_area', '+')}, {shown}"
+def _method(n: Numbers, label: str) -> str:
+    name, p = n.get(f"{label}_method"), estimate(n, f"{label}_area_p").number
+    if name is None:
+        return formats.MISSING
+    shown = f"p {formats.MISSING}" if p is None else "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+    return f"{methods.short(str(name))} {_one(n, f'{label}_area', formats.gain)}, {shown}"
 
 
-def _ranking(comparison):
-    """The encoders of every perturbation in order."""
+def _one(n: Numbers, name: str, how: Format) -> str:
+    return how(estimate(n, name).number)
+
+
+def _interval(n: Numbers, name: str, how: Format) -> str:
+    number, low, high = estimate(n, name)
+    return f"{how(number)} [{how(low)}, {how(high)}]"
+
+
+def _ranking(comparison: ComparisonResult) -> list[str]:
+    """Lines with the encoders of every perturbation in order; an encoder and its numbers stay on one line."""
     of_measure = comparison["measures"][comparison["severity"]]
-    lines = [
-        f"Drop of AUC per {UNITS[comparison['severity']]}, least first (%: how often first over resampled recordings):"
-    ]
-    longest = max(map(len, of_measure))
+    longest, lines = max(map(len, of_measure)), []
     for perturbation, of in of_measure.items():
-        order = sorted(of, key=lambda encoder: (of[encoder]["rank"] is None, of[encoder]["rank"] or 0))
-        text = "   ".join(_standing(encoder, of[encoder]) for encoder in order)
+        text = "   ".join(_standing(encoder, of[encoder]) for encoder in methods.sort_by_rank(of))
         begin, gap = f"  {perturbation:{longest}}  ", " " * (longest + 4)
-        wrapped = textwrap.wrap(text, WIDTH, initial_indent=begin, subsequent_indent=gap, break_on_hyphens=False)
-        lines += [line.replace(_UNBROKEN, " ") for line in wrapped]
-    return lines
+        lines += textwrap.wrap(text, WIDTH, initial_indent=begin, subsequent_indent=gap, break_on_hyphens=False)
+    return [line.translate(_PLAIN) for line in lines]
 
 
-def _standing(encoder, of):
+def _standing(encoder: str, of: Ranked) -> str:
     if of["rank"] is None:
         return f"- {encoder} ({of['problem']})"
     number = f"{encoder} {of['slope']:.2g}" if of["slope"] is not None else encoder
     first = "" if of["first"] is None else f" ({100 * of['first']:.0f} %)"
-    return f"{of['rank']:.3g} {number}{first}".replace(" ", _UNBROKEN)
-
-
-def _interval(n, name):
-    return f"{_auc(n, name)} [{_auc(n, f'{name}_low')}, {_auc(n, f'{name}_high')}]"
-
-
-def _auc(numbers, name, sign=""):
-    return f"{numbers[name]:{sign}.3f}".replace("-0.000", f"{sign}0.000") if name in numbers else "-"
-
-
-def _r2(numbers, name):
-    return f"{numbers[name]:.2f}".replace("-0.00", "0.00") if name in numbers else "-"
-
-
-def _rank(numbers, name):
-    if name not in numbers:
-        return "-"
-    return f"{numbers[name]:.{1 if numbers[name] < 100 else 0}f}"
-
-
-@command
-def main(arguments=None):
-    """Write metrics/summary.json, or print the table."""
-    parser = argparse.ArgumentParser(prog="python -m stages.summary", description=__doc__.partition("\n")[0])
-    parser.add_argument("--show", action="store_true", help="print the table and write nothing")
-    show = parser.parse_args(arguments).show
-    content = results.document()
-    if show:
-        print(table(content))
-    else:
-        write_json(paths.SUMMARY, summary(content))
-
-
-if __name__ == "__main__":
-    main()
+    return f"{of['rank']:.3g} {number}{first}".replace(" ", formats.GLUE)

@@ -3,15 +3,18 @@
 Conventions
 -----------
 A file is known by its name and by hashes that are pinned in this repository. It is looked for in the mirror that
-EARSHIFT_MIRROR names (a folder, or an address below which files lie by their names), among what was fetched before, and
-at its official addresses. A download goes on where it broke off and takes its final name only when its hash is right.
+EARSHIFT_MIRROR names (a folder, or an address below which files lie by their names), among earlier downloads, and at
+its official addresses. A download goes on where it broke off and takes its final name only when its hash is right.
 
 EARSHIFT_UNPINNED=1 says that the mirror holds stand-ins on purpose: a file with another hash is then taken from there,
-with a line that says so. What comes from an official address must always have the pinned hash.
+and a line says so. A file from an official address must always have the pinned hash.
+
+Why not pooch: it begins a broken download again, and corpora and weights here are of hundreds of megabytes to several
+gigabytes; it knows neither git's hashes nor several hashes of one file.
 
 - :class:`Remote`: a file and where it can be had
-- :func:`fetched`: the path of a checked copy
-- :func:`official`: whether a copy is the pinned file or a stand-in
+- :func:`fetch`: the path of a checked copy
+- :func:`is_official`: whether a copy is the pinned file or a stand-in
 """
 
 import os
@@ -20,11 +23,16 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from earshift.errors import UserError
-from earshift.storage import hashes
+from earshift.protocols import StrPath
 from earshift.storage.files import require_space
+from earshift.storage.hashes import digest, hash_files
+
+if TYPE_CHECKING:
+    import requests
 
 MIRROR = "EARSHIFT_MIRROR"
 UNPINNED = "EARSHIFT_UNPINNED"
@@ -44,17 +52,17 @@ class Remote:
     """
 
     file: str
-    urls: tuple
-    hashes: tuple = ()
+    urls: tuple[str, ...]
+    hashes: tuple[tuple[str, str], ...] = ()
     size: int | None = None
 
     @property
-    def identity(self):
+    def pinned(self) -> str:
         """The pinned hashes in words."""
         return ", ".join(f"{algorithm} {digest}" for algorithm, digest in self.hashes) or "no hash is pinned"
 
 
-def fetched(remote, folder, *, otherwise=""):
+def fetch(remote: Remote, folder: StrPath, *, otherwise: str = "") -> Path:
     """Path of a checked copy: in a mirror folder where it is there, else in `folder`, downloaded if need be.
 
     Parameters
@@ -68,42 +76,42 @@ def fetched(remote, folder, *, otherwise=""):
     UserError
         If a copy has another hash, or none can be had.
     """
-    mirror, places = mirror_place(), _places(remote, folder)
+    address, places = mirror(), _places(remote, folder)
     for path in places:
         if path.is_file():
-            return _checked(path, remote)
-    sources = [(url, False) for url in remote.urls]
-    if isinstance(mirror, str):
-        sources.insert(0, (f"{mirror.rstrip('/')}/{quote(remote.file)}", True))
+            return _check_copy(path, remote)
+    urls = [(url, False) for url in remote.urls]
+    if isinstance(address, str):
+        urls.insert(0, (f"{address.rstrip('/')}/{quote(remote.file)}", True))
     failures = []
-    for url, mirrored in sources:
-        reason = _downloaded(url, remote, places[-1], mirrored)
+    for url, mirrored in urls:
+        reason = _download(url, remote, places[-1], mirrored)
         if reason is None:
             return places[-1]
         failures.append(f"{url}: {reason}")
     raise UserError(
         f"{remote.file} cannot be fetched ({'; '.join(failures)}); put it into {Path(folder)}, or set {MIRROR} to a "
-        f"folder or address that has it ({remote.identity}){otherwise}"
+        f"folder or address that has it ({remote.pinned}){otherwise}"
     )
 
 
-def at_hand(remote, folder):
-    """Whether :func:`fetched` needs no network."""
+def at_hand(remote: Remote, folder: StrPath) -> bool:
+    """Whether :func:`fetch` needs no network."""
     return any(path.is_file() for path in _places(remote, folder))
 
 
-def _places(remote, folder):
+def _places(remote: Remote, folder: StrPath) -> list[Path]:
     """Where a copy may lie, that of downloads last."""
-    mirror = mirror_place()
-    return [*([mirror / remote.file] if isinstance(mirror, Path) else []), Path(folder) / remote.file]
+    folders = [place for place in (mirror(), Path(folder)) if isinstance(place, Path)]
+    return [place / remote.file for place in folders]
 
 
-def official(path, remote):
+def is_official(path: StrPath, remote: Remote) -> bool:
     """Whether a copy has every pinned hash; True where none is pinned."""
     return not _differing(path, remote)
 
 
-def mirror_place():
+def mirror() -> Path | str | None:
     """The mirror: a Path for a folder, a str for an address, None where there is none.
 
     Raises
@@ -111,36 +119,36 @@ def mirror_place():
     UserError
         If the folder does not exist.
     """
-    mirror = os.environ.get(MIRROR)
-    if not mirror:
+    place = os.environ.get(MIRROR)
+    if not place:
         return None
-    if mirror.startswith(("http://", "https://")):
-        return mirror
-    folder = Path(mirror.removeprefix("file://")).expanduser()
+    if place.startswith(("http://", "https://")):
+        return place
+    folder = Path(place.removeprefix("file://")).expanduser()
     if not folder.is_dir():
-        raise UserError(f"{MIRROR} is {mirror!r}, which is neither a folder nor an http address; correct or unset it")
+        raise UserError(f"{MIRROR} is {place!r}, which is neither a folder nor an http address; correct or unset it")
     return folder
 
 
-def unpinned():
+def allows_stand_ins() -> bool:
     """Whether the user takes stand-ins from the mirror on purpose."""
     return os.environ.get(UNPINNED) == "1"
 
 
-def _differing(path, remote):
+def _differing(path: StrPath, remote: Remote) -> tuple[str, str, str | None] | None:
     """(algorithm, expected, found) of the first pinned hash that a file does not have, or None."""
     for algorithm, expected in remote.hashes:
-        (found,) = hashes.remembered([path], algorithm)
+        (found,) = hash_files([path], algorithm)
         if found != expected:
             return algorithm, expected, found
     return None
 
 
-def _checked(path, remote):
+def _check_copy(path: Path, remote: Remote) -> Path:
     wrong = _differing(path, remote)
     if wrong is None:
         return path
-    if unpinned():
+    if allows_stand_ins():
         print(f"{path} is not the official file ({wrong[0]} {wrong[2]}); taken because {UNPINNED}=1", file=sys.stderr)
         return path
     cut = ""
@@ -155,7 +163,7 @@ def _checked(path, remote):
 # ---------------------------------------------------------------------------------------------------------- downloading
 
 
-def _downloaded(url, remote, target, mirrored):
+def _download(url: str, remote: Remote, target: Path, mirrored: bool) -> str | None:
     """Bring `url` to `target`; why that was not possible, or None.
 
     Raises
@@ -170,13 +178,14 @@ def _downloaded(url, remote, target, mirrored):
     part = target.with_name(f"{target.name}.part")
     with FileLock(target.with_name(f".{target.name}.lock")):
         if target.is_file():  # another process was quicker
-            _checked(target, remote)
+            _check_copy(target, remote)
             return None
+        reason = ""
         for attempt in range(_TRIES):
             if attempt:
                 time.sleep(2 ** (attempt - 1))
             try:
-                reported = _continued(url, part, target.name)
+                reported = _continue(url, part, target.name)
                 break
             except requests.HTTPError as error:
                 if error.response.status_code < 500:
@@ -185,7 +194,7 @@ def _downloaded(url, remote, target, mirrored):
             except requests.RequestException as error:
                 reason = _words(error)
                 if isinstance(error, requests.ConnectionError) and not part.exists():
-                    return reason  # nothing answers there: trying again would only make the user wait
+                    return reason  # there is no server: trying again would only make the user wait
         else:
             return f"{reason}; {_have(part)}"
         _check_download(url, part, remote, reported, mirrored)
@@ -193,7 +202,7 @@ def _downloaded(url, remote, target, mirrored):
     return None
 
 
-def _continued(url, part, name):
+def _continue(url: str, part: Path, name: str) -> str | None:
     """Download what is missing of `part`; the SHA-256 that the server reports for the whole, or None.
 
     Raises
@@ -211,7 +220,7 @@ def _continued(url, part, name):
             if int(response.headers.get("Content-Range", "*/-1").rpartition("/")[2]) == have:
                 return _reported(response)
             part.unlink()
-            return _continued(url, part, name)
+            return _continue(url, part, name)
         response.raise_for_status()
         if response.status_code != 206:
             have = 0
@@ -233,22 +242,22 @@ def _continued(url, part, name):
         return _reported(response)
 
 
-def _reported(response):
-    """SHA-256 of a large file as the model hub's first answer states it, or None."""
-    for answer in (*response.history, response):
-        etag = answer.headers.get("X-Linked-Etag", "").strip('W/"')
+def _reported(response: "requests.Response") -> str | None:
+    """SHA-256 of a large file as the model hub's first response states it, or None."""
+    for each in (*response.history, response):
+        etag = each.headers.get("X-Linked-Etag", "").strip('W/"')
         if _SHA256.fullmatch(etag):
             return etag
     return None
 
 
-def _check_download(url, part, remote, reported, mirrored):
+def _check_download(url: str, part: Path, remote: Remote, reported: str | None, mirrored: bool) -> None:
     known = remote.hashes + ((("sha256", reported),) if reported else ())
     for algorithm, expected in known:
-        found = hashes.digest(part, algorithm)
+        found = digest(part, algorithm)
         if found == expected:
             continue
-        if mirrored and unpinned():
+        if mirrored and allows_stand_ins():
             print(f"{url} is not the official file ({algorithm} {found}); taken because {UNPINNED}=1", file=sys.stderr)
             return
         size = part.stat().st_size
@@ -259,7 +268,7 @@ def _check_download(url, part, remote, reported, mirrored):
         )
 
 
-def _words(error):
+def _words(error: BaseException) -> str:
     """The innermost reason of a connection error, without addresses of objects."""
     while getattr(error, "reason", None) or (error.args and isinstance(error.args[0], Exception)):
         error = getattr(error, "reason", None) or error.args[0]
@@ -267,5 +276,5 @@ def _words(error):
     return re.sub(r"^<[^>]*>: |^.*?\): ", "", text) or type(error).__name__
 
 
-def _have(part):
+def _have(part: Path) -> str:
     return f"{part} keeps {part.stat().st_size} bytes, run again to go on" if part.exists() else "try again"

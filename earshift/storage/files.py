@@ -1,21 +1,39 @@
-"""Files written whole or not at all, one writer at a time; JSON and tables."""
+"""Files written whole or not at all, by one process at a time; JSON and tables.
+
+Conventions
+-----------
+A file is written under a temporary name beside its place, ``.NAME.PROCESS.tmp``, and renamed when it is whole. Numbers
+in JSON and tables are rounded to six significant digits, and NaN and infinities are null in JSON.
+
+- :func:`replacing`: a temporary path that takes a file's name
+- :func:`sole_writer`: a block that one process at a time runs
+- :func:`write_json`, :func:`read_json`, :func:`write_table`, :func:`write_parquet`
+"""
 
 import contextlib
+import io
 import json
 import math
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from earshift.errors import UserError, write_failure
+from earshift.protocols import StrPath
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from _typeshed import ReadableBuffer
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """A temporary path beside `path` that takes its name when the block ends well and vanishes when it does not.
+def replacing(path: StrPath) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends well, and is removed when it does not.
 
     Raises
     ------
@@ -38,15 +56,26 @@ def replacing(path):
             temporary.unlink(missing_ok=True)
 
 
-def require_space(folder, size, *, fix="free some space"):
-    """Stop before the work starts when `folder`'s disk has less than `size` bytes left.
+def write_all(file: io.FileIO, content: "ReadableBuffer") -> None:
+    """Write all of `content` to an unbuffered file, whose ``write`` may write less."""
+    view = memoryview(content).cast("B")
+    while view:
+        view = view[file.write(view) :]
 
+
+def require_space(folder: StrPath, size: float, *, fix: str = "free some space") -> None:
+    """Stop before the work starts when the disk of `folder` has less than `size` bytes left.
+
+    Parameters
+    ----------
+    folder : path-like, which need not exist yet
+    size : bytes
     fix : str, what the user can do about it
 
     Raises
     ------
     UserError
-        Naming what is needed and what is there.
+        Naming the space that is needed and the space that is left.
     """
     existing = next(p for p in [Path(folder), *Path(folder).resolve().parents] if p.exists())
     free = shutil.disk_usage(existing).free
@@ -54,27 +83,28 @@ def require_space(folder, size, *, fix="free some space"):
         raise UserError(f"{folder} needs {size / 2**30:.2f} GiB and its disk has {free / 2**30:.2f} GiB left; {fix}")
 
 
-def remove_leftovers(folder, *, shared=False):
-    """Delete temporary files that a killed run left in `folder`; in a `shared` one not those of running processes."""
+def remove_leftovers(folder: StrPath, *, shared: bool = False) -> None:
+    """Delete the temporary files that a killed run left in `folder`.
+
+    shared : bool, whether other processes may be writing there; files of running processes are then kept
+    """
+    import psutil
+
     for leftover in Path(folder).glob(".*.tmp"):
-        if not (shared and _runs(leftover.name.split(".")[-2])):
+        process = leftover.name.split(".")[-2]
+        if not (shared and process.isdecimal() and psutil.pid_exists(int(process))):
             leftover.unlink(missing_ok=True)
 
 
-def _runs(process):
-    """Whether a process of this number exists."""
-    try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @contextlib.contextmanager
-def sole_writer(folder, locks):
-    """The block, run by one process at a time for `folder`: others wait, and say so. A killed one holds nobody up."""
+def sole_writer(folder: StrPath, locks: StrPath) -> Iterator[None]:
+    """Run the block in one process at a time for `folder`: others print a line and wait.
+
+    Parameters
+    ----------
+    folder : path-like, what is written
+    locks : path-like, folder of the lock files; the system releases the lock of a killed process
+    """
     import filelock
 
     place = Path(locks) / f"{Path(folder).as_posix().replace('/', '-')}.lock"
@@ -91,46 +121,44 @@ def sole_writer(folder, locks):
         guard.release()
 
 
-def _plain(value):
-    return value.item() if isinstance(value, np.generic) else value
+def round_floats(value: Any, digits: int = 6) -> Any:
+    """`value` with every float in it rounded to so many significant digits, and NaN and infinities as None.
 
-
-def rounded(value, digits=6):
-    """`value` with every float in it rounded to six significant digits, and NaN and infinities as None."""
+    Dictionaries, lists, tuples and NumPy's arrays and numbers become what JSON can hold.
+    """
     if isinstance(value, dict):
-        return {str(key): rounded(v, digits) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [rounded(v, digits) for v in value]
-    if isinstance(value, np.ndarray):
-        return rounded(value.tolist(), digits)
-    value = _plain(value)
+        return {str(key): round_floats(v, digits) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [round_floats(v, digits) for v in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return round_floats(value.tolist(), digits)
     if isinstance(value, float):
         return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     return value
 
 
-def write_json(path, content):
-    """Write numbers as JSON, floats rounded to six significant digits, keys in the order given."""
+def write_json(path: StrPath, content: Any) -> None:
+    """Write JSON, floats rounded to six significant digits, keys in the order given."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(rounded(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(round_floats(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path):
-    """Content of a JSON file, or None where there is no whole one."""
+def read_json(path: StrPath) -> Any:
+    """Content of a JSON file, or None where it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):  # no JSON, not even text, or brackets without end
         return None
 
 
-def write_table(path, table):
-    """Write a pandas table as CSV, floats rounded to six significant digits."""
+def write_table(path: StrPath, table: "pd.DataFrame") -> None:
+    """Write a table as CSV, floats rounded to six significant digits."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def write_parquet(path, table):
-    """Write a pandas table as Parquet, floats rounded to six significant digits."""
+def write_parquet(path: StrPath, table: "pd.DataFrame") -> None:
+    """Write a table as Parquet, floats rounded to six significant digits."""
     table = table.copy()
     for name in table.select_dtypes("float"):
         numbers = table[name].to_numpy(dtype=np.float64)

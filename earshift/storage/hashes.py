@@ -1,16 +1,34 @@
-"""Hashes of files that lie outside the pipeline, remembered so that asking again is quick."""
+"""Hashes of files, remembered so that asking again is quick.
 
+Conventions
+-----------
+A hash is taken from memory where the file's size and modification time (to the nanosecond) have not changed, so that
+asking again costs one stat per file. Memory is a JSON file that :func:`remember_in` names; without it nothing is
+remembered.
+"""
+
+import contextlib
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from earshift.pipeline import paths
+from earshift.protocols import StrPath
 from earshift.storage.files import read_json, write_json
 
 _PIECE = 1 << 22
 
+_memory: Path | None = None
 
-def digest(path, algorithm="sha256"):
+
+def remember_in(path: StrPath | None) -> None:
+    """Remember hashes in this JSON file, for the rest of this process; None stops that."""
+    global _memory
+    _memory = None if path is None else Path(path)
+
+
+def digest(path: StrPath, algorithm: str = "sha256") -> str:
     """Hash of a file's bytes in hexadecimal.
 
     Parameters
@@ -28,61 +46,37 @@ def digest(path, algorithm="sha256"):
     return found.hexdigest()
 
 
-def remembered_sha256(files):
-    """SHA-256 of every file, in order; None for one that cannot be read.
-
-    Parameters
-    ----------
-    files : list of path-like
-    """
-    return remembered(files, "sha256")
-
-
-def remembered(files, algorithm):
-    """Hash of every file, in order; None for one that cannot be read.
-
-    What was computed before is taken from paths.HASHES for files whose size and modification time (to the nanosecond)
-    have not changed, so that asking again costs one stat per file.
+def hash_files(files: Sequence[StrPath], algorithm: str = "sha256") -> list[str | None]:
+    """Hash of every file, in order; None for a file that cannot be read.
 
     Parameters
     ----------
     files : list of path-like
     algorithm : as for :func:`digest`
     """
+    from tqdm import tqdm
+
     keys = [f"{algorithm} {os.path.abspath(file)}" for file in files]
     stamps = dict(zip(keys, map(_stamp, files), strict=True))
-    known = read_json(paths.HASHES) or {}
-    hashes = {key: known[key][2] for key in stamps if key in known and known[key][:2] == stamps[key]}
+    known = (read_json(_memory) if _memory else None) or {}
+    hashes: dict[str, str] = {key: known[key][2] for key in stamps if known.get(key, [])[:2] == stamps[key]}
     missing = [(key, file) for key, file in zip(keys, files, strict=True) if key not in hashes]
+    bar = tqdm(missing, desc="hashing", unit=" files", leave=False, disable=not (missing and sys.stderr.isatty()))
     try:
-        for key, file in _with_progress(missing):
-            hashes[key] = _digest(file, algorithm)
+        for key, file in bar:
+            with contextlib.suppress(OSError):
+                hashes[key] = digest(file, algorithm)
     finally:  # what was hashed before an interruption need not be hashed again
-        found = {key: [*stamps[key], found] for key, found in hashes.items() if found}
-        if missing and found:
+        found = {key: [*stamps[key], sha] for key, sha in hashes.items()}
+        if _memory and missing and found:
             others = {key: entry for key, entry in known.items() if os.path.exists(key.partition(" ")[2])}
-            write_json(paths.HASHES, others | found)
-    return [hashes[key] for key in keys]
+            write_json(_memory, others | found)
+    return [hashes.get(key) for key in keys]
 
 
-def _stamp(file):
+def _stamp(file: StrPath) -> list[int]:
     try:
         stat = os.stat(file)
     except OSError:
-        return None
+        return [-1, -1]
     return [stat.st_size, stat.st_mtime_ns]
-
-
-def _digest(file, algorithm):
-    try:
-        return digest(file, algorithm)
-    except OSError:
-        return None
-
-
-def _with_progress(files):
-    if not files:
-        return files
-    from tqdm import tqdm
-
-    return tqdm(files, desc="hashing", unit=" files", leave=False, disable=not sys.stderr.isatty())

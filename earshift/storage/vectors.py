@@ -1,17 +1,29 @@
-"""Embeddings: one vector per clip."""
+"""Embeddings on disk: one vector per clip, in one HDF5 file per encoder and value of a perturbation.
+
+Conventions
+-----------
+Features are float32 [shape=(clips, dim)] in the order of clips.csv, NaN where a clip is not valid. Large files are read
+lazily: :class:`Rows` maps the matrix into memory and gives copies of the rows that are asked for.
+"""
 
 import mmap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift.storage.hdf5 import _attributes, _checked, _clips_of, _hdf5, _matrix
+from earshift.protocols import StrPath
+from earshift.storage import hdf5
+
+if TYPE_CHECKING:
+    import h5py
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One vector per clip, in clips.csv order.
+    """One vector per clip.
 
     features : float32 [shape=(clips, dim)], NaN where not valid; or :class:`Rows` of it
     clip : list of str
@@ -19,27 +31,38 @@ class Embeddings:
     attributes : dict (encoder, perturbation, value, unit, strength, fingerprint, ...)
     """
 
-    features: np.ndarray
-    clip: list
-    valid: np.ndarray
-    attributes: dict = field(default_factory=dict)
+    features: "NDArray[np.float32] | Rows"
+    clip: list[str]
+    valid: NDArray[np.bool_]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_embeddings(path, embeddings):
+def write_embeddings(path: StrPath, embeddings: Embeddings) -> None:
     """Write :class:`Embeddings` to `path`, whole or not at all."""
-    with _hdf5(path) as (file, _):
+    with hdf5.create(path) as (file, _):
         file.create_dataset("features", data=np.asarray(embeddings.features, dtype=np.float32))
-        file.create_dataset("clip", data=np.array(embeddings.clip, dtype=h5py.string_dtype()))
-        file.create_dataset("valid", data=np.asarray(embeddings.valid, dtype=bool))
+        hdf5.write_clip_columns(file, embeddings.clip, embeddings.valid)
         file.attrs.update(dict(sorted(embeddings.attributes.items())))
 
 
-def read_embeddings(path, *, lazily=False):
-    """:class:`Embeddings` from `path`; lazily, its features are :class:`Rows`, which stay there until asked for."""
-    with _checked(path) as file:
-        clip, valid = _clips_of(file)
-        features = _matrix(file, "features", len(clip), Rows if lazily else np.asarray)
-        return Embeddings(features, clip, valid, _attributes(file))
+def read_embeddings(path: StrPath, *, lazily: bool = False) -> Embeddings:
+    """:class:`Embeddings` from `path`.
+
+    Parameters
+    ----------
+    path : path-like
+    lazily : bool, whether its features are :class:`Rows`, which stay in the file until they are asked for
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged.
+    """
+    with hdf5.open_whole(path) as file:
+        clip, valid = hdf5.clip_columns(file)
+        read: Callable[[h5py.Dataset], NDArray[np.float32] | Rows] = Rows if lazily else np.asarray
+        features = hdf5.matrix(file, "features", len(clip), read)
+        return Embeddings(features, clip, valid, hdf5.attributes(file))
 
 
 class Rows:
@@ -49,9 +72,11 @@ class Rows:
     dtype : np.dtype
     """
 
-    def __init__(self, dataset):
-        self.shape, self.dtype = dataset.shape, dataset.dtype
-        self._map, self._matrix = None, np.empty(self.shape, self.dtype)
+    def __init__(self, dataset: "h5py.Dataset") -> None:
+        self.shape: tuple[int, int] = dataset.shape
+        self.dtype: np.dtype[Any] = dataset.dtype
+        self._map: mmap.mmap | None = None
+        self._matrix: NDArray[Any] = np.empty(self.shape, self.dtype)
         if dataset.size:
             if dataset.chunks is not None or dataset.id.get_offset() is None:
                 raise ValueError(f"{dataset.name} is not in one piece")
@@ -60,10 +85,10 @@ class Rows:
             offset, size = dataset.id.get_offset(), dataset.size
             self._matrix = np.frombuffer(self._map, self.dtype, size, offset).reshape(self.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, which):
+    def __getitem__(self, which: Any) -> NDArray[Any]:
         found = np.array(self._matrix[which])
         if self._map is not None:
             self._map.madvise(mmap.MADV_DONTNEED)  # they stay in the system's cache, and count as nobody's memory

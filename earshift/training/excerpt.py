@@ -1,12 +1,13 @@
-"""What of a clip reaches the networks of the third study: one channel at 22,050 Hz, two seconds of it."""
+"""What of a clip reaches the networks of kim2019: one channel at 22,050 Hz, two seconds of it."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 SAMPLE_RATE = 22050
 SAMPLES = 44100
 
 
-def mono(audio, sample_rate, wanted=SAMPLE_RATE):
+def mono(audio: NDArray[np.float32], sample_rate: int, wanted: int = SAMPLE_RATE) -> NDArray[np.float32]:
     """The mean of the channels at 22,050 Hz, or another rate (soxr HQ).
 
     Parameters
@@ -20,13 +21,13 @@ def mono(audio, sample_rate, wanted=SAMPLE_RATE):
     """
     import soxr
 
-    mixed = audio.mean(axis=0, dtype=np.float32)
-    if not mixed.size or sample_rate == wanted:
-        return mixed
-    return soxr.resample(mixed, sample_rate, wanted, quality="HQ")
+    mixed: NDArray[np.float32] = audio.mean(axis=0, dtype=np.float32)
+    if mixed.size and sample_rate != wanted:
+        mixed = soxr.resample(mixed, sample_rate, wanted, quality="HQ")
+    return mixed
 
 
-def centre(audio, samples):
+def centre(audio: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
     """The middle `samples` of audio [shape=(..., n)]; shorter audio gets zeros at its end."""
     short = samples - audio.shape[-1]
     if short > 0:
@@ -35,7 +36,7 @@ def centre(audio, samples):
     return audio[..., start : start + samples]
 
 
-def crop(audio, samples, rng):
+def crop(audio: NDArray[np.float32], samples: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """`samples` of audio [shape=(..., n)] from a random place; shorter audio gets zeros at its end."""
     spare = audio.shape[-1] - samples
     if spare <= 0:
@@ -44,7 +45,7 @@ def crop(audio, samples, rng):
     return audio[..., start : start + samples]
 
 
-def middle(audio, sample_rate):
+def middle(audio: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     """The middle two seconds of a clip, float32 [shape=(44100,)].
 
     Parameters

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from earshift.analysis.cca import Cca
 from earshift.analysis.data import Trajectories
+from earshift.analysis.svd import Svd
 from earshift.options import value_text
 from earshift.pipeline import paths
-from earshift.pipeline.config import Cca, Svd
 from earshift.storage.files import write_table
 from earshift.storage.vectors import Embeddings, write_embeddings
 

@@ -110,7 +110,7 @@ def test_slopes_of_recordings_are_derivatives(distances):
     x, z, _ = distances
     member = np.array([0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 4, 4, 5, 0])
     rho, slopes = agreement.spearman(x, z)
-    found = agreement.of_pairs(slopes, member, 7)
+    found = agreement.sum_pairs(slopes, member, 7)
     assert found[6] == 0, "a recording without clips"
     for recording in range(6):
         step = 1e-6 * (np.arange(7) == recording)
@@ -129,14 +129,14 @@ def test_draws_spread_as_written_out_resamples_do(rng):
     x, z = cdist(x, x + 0.1), cdist(z, z + 0.2)
     rho, slopes = agreement.spearman(x, z)
     draws = rng.multinomial(40, np.full(40, 1 / 40), size=250)
-    linear = agreement.resampled_correlation(rho, agreement.of_pairs(slopes, member, 40), draws)
+    linear = agreement.resampled_correlation(rho, agreement.sum_pairs(slopes, member, 40), draws)
     exact = np.array([
         spearmanr(*(np.repeat(d.ravel(), pair_counts(counts, member).ravel()) for d in (x, z))).statistic
         for counts in draws
     ])  # fmt: skip
     assert np.corrcoef(linear, exact)[0, 1] > 0.95
     assert linear.std() == pytest.approx(exact.std(), rel=0.1)
-    rows_alone = agreement.of_clips(slopes.sum(axis=1), member, 40)
+    rows_alone = agreement.sum_clips(slopes.sum(axis=1), member, 40)
     assert agreement.resampled_correlation(rho, rows_alone, draws).std() < 0.75 * exact.std()
 
 
@@ -171,8 +171,8 @@ def test_silence_has_no_cosine(rng):
     a[2] = 0
     found = agreement.cosine(a, a)
     assert np.isnan(found[2]).all() and np.isnan(found[:, 2]).all() and np.isnan(found).sum() == 7
-    assert agreement.usable(found).tolist() == [True, True, False, True]
-    assert agreement.usable(found, np.where(np.arange(4) == 0, np.nan, np.ones((4, 4)))).tolist() == [
+    assert agreement.usable_clips(found).tolist() == [True, True, False, True]
+    assert agreement.usable_clips(found, np.where(np.arange(4) == 0, np.nan, np.ones((4, 4)))).tolist() == [
         False, True, False, True
     ]  # fmt: skip
     assert np.isfinite(agreement.euclidean(a, a)).all()

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, classification_report, roc_
 from sklearn.model_selection import GridSearchCV
 
 from earshift.analysis import classify, ranking
-from earshift.analysis.classify import evaluations, fit, study_order, training_set
+from earshift.analysis.classify import evaluate, fit, study_order, training_set
 
 STUDY = ["clarinet", "organ", "cello", "violin", "guitar_acc", "voice", "guitar_ele", "saxophone", "trumpet", "piano",
          "flute"]  # fmt: skip
@@ -80,10 +80,10 @@ def test_same_auc_as_the_published_procedure(rng, dim):
     expected = published_model(vectors[train], positive[train])
     found = fit(vectors[train].astype(np.float64), positive[train])
     assert found.penalty == expected.best_params_["C"] and found.problem == found.note == ""
-    np.testing.assert_allclose(found.decision(vectors[test]), expected.decision_function(vectors[test]), rtol=1e-9)
+    np.testing.assert_allclose(found.decide(vectors[test]), expected.decision_function(vectors[test]), rtol=1e-9)
     auc = roc_auc_score(positive[test], expected.predict_proba(vectors[test])[:, 1])
     assert 0.6 < auc < 0.99
-    scores = evaluations(found.decision(vectors[test])[None], positive[test])
+    scores = evaluate(found.decide(vectors[test])[None], positive[test])
     assert scores["roc_auc"][0] == pytest.approx(auc, abs=1e-6)
 
 
@@ -101,7 +101,7 @@ def test_costs_are_chosen_as_by_the_grid_search(rng, count, dim, mean):
         vectors += mean
         expected, found = published_model(vectors[train], positive[train]), fit(vectors[train], positive[train])
         assert found.penalty == expected.best_params_["C"]
-        areas = [roc_auc_score(positive[test], m(vectors[test])) for m in (found.decision, expected.decision_function)]
+        areas = [roc_auc_score(positive[test], m(vectors[test])) for m in (found.decide, expected.decision_function)]
         assert areas[0] == pytest.approx(areas[1], abs=2e-4)
         if found.penalty <= 1:
             weights = expected.best_estimator_.coef_[0]
@@ -140,7 +140,7 @@ def test_scores_are_those_of_the_published_report(rng):
     positive = np.arange(90) < 20
     decisions = rng.normal(size=(3, 90)) + positive - [[0.3], [0.8], [9.0]]
     decisions[1] = np.round(decisions[1])  # ties
-    found = evaluations(decisions, positive)
+    found = evaluate(decisions, positive)
     for place, decision in enumerate(decisions):
         report = classification_report(positive, decision > 0, output_dict=True, zero_division=0.0)
         names = (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score"), ("support", "support"))
@@ -155,7 +155,7 @@ def test_scores_are_those_of_the_published_report(rng):
 
 def test_probabilities_that_round_to_one_tie():
     """Published AUCs rank probabilities: 40 and 50 are both 1.0 there, so one of the two pairs is half won."""
-    found = evaluations(np.array([[40.0, 50.0, 0.0]]), np.array([True, False, False]))
+    found = evaluate(np.array([[40.0, 50.0, 0.0]]), np.array([True, False, False]))
     assert found["roc_auc"][0] == 0.75
 
 
@@ -172,13 +172,13 @@ def test_resampled_auc_is_that_of_the_repeated_clips(rng):
 
 @pytest.mark.parametrize("positive", [[True, True], [False, False]])
 def test_one_class_among_the_test_clips_has_no_ranking(positive):
-    found = evaluations(np.array([[1.0, -1.0]]), np.array(positive))
+    found = evaluate(np.array([[1.0, -1.0]]), np.array(positive))
     assert np.isnan([found["roc_auc"][0], found["average_precision"][0]]).all()
     assert found["accuracy"][0] == 0.5 and found["support"][0] == sum(positive)
 
 
 def test_no_test_clips_have_no_scores():
-    found = evaluations(np.empty((2, 0)), np.empty(0, dtype=bool))
+    found = evaluate(np.empty((2, 0)), np.empty(0, dtype=bool))
     assert all(np.isnan(found[name]).all() for name in classify.SCORES if name != "support")
     assert found["support"].tolist() == [0, 0]
 
@@ -192,7 +192,7 @@ def test_no_test_clips_have_no_scores():
 def test_classes_smaller_than_the_folds(rng, counts, problem):
     positive = np.arange(sum(counts)) < counts[0]
     classifier = fit(rng.normal(size=(sum(counts), 4)), positive)
-    assert classifier.weights is None and classifier.problem.startswith(problem) and "3 folds" in classifier.problem
+    assert not len(classifier.weights) and classifier.problem.startswith(problem) and "3 folds" in classifier.problem
 
 
 def test_vectors_that_are_alike_cannot_be_told_apart(rng):
@@ -200,7 +200,7 @@ def test_vectors_that_are_alike_cannot_be_told_apart(rng):
     rounding = alike * (1 + 1e-9 * rng.normal(size=alike.shape))
     for vectors in (alike, rounding):
         classifier = fit(vectors, np.arange(12) < 6)
-        assert classifier.weights is None and "alike" in classifier.problem
+        assert not len(classifier.weights) and "alike" in classifier.problem
     assert not fit(rounding - alike, np.arange(12) < 6).problem
     assert "alike" in fit(rounding - alike, np.arange(12) < 6, scale=1.0).problem  # what a removal left over
 

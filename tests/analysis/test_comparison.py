@@ -1,19 +1,22 @@
 """Slopes, ranks and their intervals against closed forms, and what happens where a number is missing."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import linregress
 
-from earshift.analysis import comparison
-from earshift.analysis.comparison import Drops, compare, severities, slope
+from earshift.analysis import comparison, robustness
+from earshift.analysis.comparison import Comparison, Drops, compare, drops_of, severities, slope
+from earshift.analysis.drops import DIRECTIONS, DirectionNumbers, RobustnessResult
 from earshift.errors import UserError
+from earshift.storage.results import checked, write_result
+from earshift.storage.tables import read_table
+from stages import comparison as stage
 
 VALUES = ("1", "2", "3")
-OPTIONS = SimpleNamespace(severity="lsd_db", confidence=0.9)
+OPTIONS = Comparison(severity="lsd_db", confidence=0.9)
 
 
 def severity_table(**columns):
@@ -191,7 +194,9 @@ def test_draws_of_different_number_rank_no_one():
 
 
 def test_a_severity_table_of_another_grid():
-    with pytest.raises(UserError, match="perturbed/gain/severity.csv does not know 3, at which a was tested; run `dvc"):
+    with pytest.raises(
+        UserError, match="severity.csv of gain does not have the value 3, at which a was tested; run `dvc"
+    ):
         compare(
             {("a", "gain"): Drops(VALUES, np.zeros(3))}, {"gain": {m: {"1": 0, "2": 1} for m in same([0] * 3)}}, OPTIONS
         )
@@ -207,14 +212,20 @@ comparison: {severity: lsd_db, confidence: 0.95}
 
 
 def write(root, encoder, auc, *, none=True, original=0.9, problem=""):
+    """Results of robustness as its stage writes them, with ROC AUC that are made up."""
+    numbers = dict.fromkeys(DirectionNumbers.__annotations__) | dict.fromkeys(
+        ("mean_auc", "mean_drop", "worst_drop", "area"), 0.1
+    )
+    intervals = {"roc_auc": original, "roc_auc_low": None, "roc_auc_high": None}
+    forward = None if original is None else {**numbers, "worst_value": VALUES[0]}
+    method = {"problem": problem, "instruments": 1, "removed": 0.0, "original": intervals, "forward": forward,
+              "backward": None, "matched": None, "random": dict.fromkeys(DIRECTIONS)}  # fmt: skip
+    content = {"encoder": encoder, "perturbation": "gain", "unit": "dB", "values": list(VALUES), "dim": 2,
+               "clips": {"train": 1, "test": 1, "invalid": 0}, "original": intervals,
+               "methods": {"none": method} if none else {}, "skipped": {}, "notes": []}  # fmt: skip
+    write_result(root / f"metrics/robustness/{encoder}/gain.json", RobustnessResult, content)
     folder = root / f"plots/robustness/{encoder}/gain"
     folder.mkdir(parents=True)
-    forward = {"mean_drop": None if original is None else 0.1}
-    content = {"values": list(VALUES), "original": {"roc_auc": original},
-               "methods": {"none": {"problem": problem, "forward": forward}} if none else {}}  # fmt: skip
-    path = root / f"metrics/robustness/{encoder}/gain.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(content))
     rows = [("all", "none", "forward", "original", None, 0.9)]
     rows += [("all", "none", "forward", v, i / 2, a) for i, (v, a) in enumerate(zip(VALUES, auc, strict=True))]
     rows += [
@@ -246,7 +257,7 @@ def world(tmp_path, monkeypatch):
 def test_files(world, capsys):
     write(world, "a", [0.89, 0.88, 0.86])  # 0.01 per dB
     write(world, "b", [0.88, 0.86, 0.82])  # 0.02 per dB
-    comparison.main()
+    stage.main()
     content = json.loads((world / "metrics/comparison.json").read_text())
     of = content["measures"]["lsd_db"]["gain"]
     assert (of["a"]["slope"], of["b"]["slope"]) == pytest.approx((0.01, 0.02)) and of["a"]["rank"] == 1
@@ -264,16 +275,35 @@ def test_files(world, capsys):
         path: path.read_bytes() for path in [*world.glob("plots/comparison/*"), world / "metrics/comparison.json"]
     }
     assert len(before) == 3
-    comparison.main()
+    stage.main()
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_an_instrument_called_na_stays_a_name(tmp_path):
     path = tmp_path / "curves.csv"
     path.write_text("instrument,value,roc_auc,low\nNA,nan,0.5,\n,1,,0.1\n")
-    table = comparison._table(path, csv=True)
+    table = read_table(path)
     assert table["instrument"].tolist() == ["NA", ""] and table["value"].tolist() == ["nan", "1"]
     np.testing.assert_array_equal(table[["roc_auc", "low"]], [[0.5, np.nan], [np.nan, 0.1]])
+
+
+def test_the_drops_of_what_robustness_computes(trajectories, rng):
+    """From its own result and tables, not from files that a test makes up."""
+    instrument = np.repeat(["cello", "flute"], 24)
+    vectors = rng.normal(size=(48, 4, 5)) + 2 * (instrument == "cello")[:, None, None]
+    vectors[:, 1:] += 3 * np.arange(1, 4)[:, None] * rng.normal(size=(48, 1, 5))
+    t = trajectories(vectors, instrument=instrument, group=[f"group{i // 2}" for i in range(48)],
+                     split=np.tile(["train", "train", "train", "test"], 12))  # fmt: skip
+    options = robustness.Robustness(methods=("none",), svd_threshold=0.4, positives=288, seed=0, bootstrap=30,
+                                    confidence=0.95)  # fmt: skip
+    result, tables = robustness.analyse(t, options)
+    found = drops_of(checked(RobustnessResult, result), tables["curves"], tables["draws"])
+    numbers = result["methods"]["none"]["forward"]
+    assert found.values == t.values and found.draws.shape == (30, 4) and found.original_draws.shape == (30,)
+    assert found.drops.mean() == pytest.approx(numbers["mean_drop"], abs=1e-6) and numbers["mean_drop"] > 0.05
+    spread = np.quantile(found.draws.mean(axis=1), [0.025, 0.975])
+    expected = numbers["mean_drop_high"] - numbers["mean_drop_low"]
+    assert spread[1] - spread[0] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("options, reason", [
@@ -284,12 +314,12 @@ def test_an_instrument_called_na_stays_a_name(tmp_path):
 def test_a_pair_without_numbers(world, options, reason):
     write(world, "a", [0.89, 0.88, 0.86])
     write(world, "b", [np.nan] * 3, **options)
-    comparison.main()
+    stage.main()
     of = json.loads((world / "metrics/comparison.json").read_text())["measures"]["lsd_db"]["gain"]
     assert of["b"]["problem"] == reason and of["b"]["rank"] is None and of["a"]["rank"] == 1
 
 
-def levelled(original, drops, errors):
+def with_originals(original, drops, errors):
     """Drops as :func:`drawn`, and the AUC of originals, whose draw i is it less errors[i]."""
     of = drawn(drops, errors)
     return Drops(VALUES, of.drops, of.draws, original=original, original_draws=original - np.asarray(errors))
@@ -297,7 +327,10 @@ def levelled(original, drops, errors):
 
 def test_accuracy_and_mean_drop_with_intervals_of_their_draws():
     errors = np.linspace(-0.05, 0.05, 101)
-    drops = {("a", "gain"): levelled(0.9, [0, 0.1, 0.2], errors), ("a", "reverb"): levelled(0.9, [0, 0.3, 0.6], errors)}
+    drops = {
+        ("a", "gain"): with_originals(0.9, [0, 0.1, 0.2], errors),
+        ("a", "reverb"): with_originals(0.9, [0, 0.3, 0.6], errors),
+    }
     found = comparison.accuracy(drops, 0.9)["perturbations"]
     gain, overall = found["gain"]["a"], found["overall"]["a"]
     assert (gain["roc_auc"], gain["mean_drop"], overall["mean_drop"]) == pytest.approx((0.9, 0.1, 0.2))
@@ -311,8 +344,8 @@ def test_differences_are_taken_draw_by_draw():
     """Both encoders err alike in every draw, so their difference is sure however wide either interval is."""
     errors = np.linspace(-0.05, 0.05, 101)
     drops = {
-        ("a", "gain"): levelled(0.9, [0, 0.1, 0.2], errors),
-        ("b", "gain"): levelled(0.88, [0, 0.13, 0.26], errors),
+        ("a", "gain"): with_originals(0.9, [0, 0.1, 0.2], errors),
+        ("b", "gain"): with_originals(0.88, [0, 0.13, 0.26], errors),
     }
     (of,) = comparison.accuracy(drops, 0.9)["differences"]
     assert (of["first"], of["second"]) == ("a", "b")
@@ -337,12 +370,13 @@ def test_accuracy_of_encoders_without_numbers_or_draws():
 
 @pytest.mark.parametrize("name, command", [
     ("metrics/robustness/b/gain.json", "dvc repro robustness@b-gain"),
-    ("plots/robustness/b/gain/curves.csv", "dvc repro"), ("plots/robustness/b/gain/draws.parquet", "dvc repro"),
-    ("data/perturbed/gain/severity.csv", "dvc repro"),
+    ("plots/robustness/b/gain/curves.csv", "dvc repro robustness@b-gain"),
+    ("plots/robustness/b/gain/draws.parquet", "dvc repro robustness@b-gain"),
+    ("data/perturbed/gain/severity.csv", "dvc repro perturb@gain"),
 ])  # fmt: skip
 def test_a_missing_file_is_named(world, name, command):
     for encoder in "ab":
         write(world, encoder, [0.89, 0.88, 0.86])
     (world / name).unlink()
     with pytest.raises(SystemExit, match=rf"{name} is missing.*{command}"):
-        comparison.main()
+        stage.main()

@@ -9,11 +9,12 @@ from scipy.stats import spearmanr
 
 from earshift.analysis import agreement
 from earshift.analysis import consistency as module
+from earshift.analysis.consistency import Consistency
 from earshift.analysis.data import ORIGINAL
 from earshift.errors import UserError
 from earshift.pipeline import paths
-from earshift.pipeline.config import Consistency
 from earshift.storage.distances import Distances, read_distances, write_distances
+from stages import consistency as stage
 
 OPTIONS = Consistency(latent=("euclidean", "cosine"), threshold=0.9, seed=0, bootstrap=200, confidence=0.95)
 PAIRS = [f"{a}_{z}" for a in module.AUDIO for z in OPTIONS.latent]
@@ -267,7 +268,7 @@ def finished(rng, on_disk):
 def test_main_writes_the_same_bytes_twice(finished):
     written = []
     for _ in range(2):
-        module.main(["mfcc", "gain"])
+        stage.main(["mfcc", "gain"])
         found = [
             paths.metrics("consistency", "mfcc", "gain"),
             paths.plots("consistency", "mfcc", "gain") / "curves.csv",
@@ -289,10 +290,10 @@ def test_main_writes_the_same_bytes_twice(finished):
 def test_distances_of_another_corpus(finished):
     write(paths.distances("gain", "-4"), {"dtw": np.eye(5)}, finished[:5])
     with pytest.raises(UserError, match=r"gain/-4.h5 holds 5 clips that are not the 12 of .*; run `dvc repro`"):
-        module.audio_distances("gain", finished["clip"])("-4")
+        stage.audio_distances("gain", finished["clip"])("-4")
 
 
 def test_missing_distances_are_named(finished):
     paths.original_distances().unlink()
     with pytest.raises(SystemExit, match="data/distances/original.h5 is missing; `dvc repro` computes it"):
-        module.main(["mfcc", "gain"])
+        stage.main(["mfcc", "gain"])

@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from earshift.analysis.data import load
 from earshift.errors import UserError
 from earshift.pipeline import paths
+from earshift.pipeline.trajectories import read_trajectories
 from earshift.storage.clips import read_clips
 from earshift.storage.files import write_table
 from earshift.storage.vectors import Embeddings, read_embeddings, write_embeddings
@@ -17,7 +17,7 @@ from earshift.storage.vectors import Embeddings, read_embeddings, write_embeddin
 def test_values_stand_in_order_of_growing_strength(on_disk, rng, growth, order):
     vectors = rng.normal(size=(4, 4, 3)).astype(np.float32)
     on_disk(vectors, [5, -4, -40, 0.5], growth=growth)
-    t = load("mfcc", "gain")
+    t = read_trajectories("mfcc", "gain")
     assert t.raw.tolist() == order and t.values == tuple(format(v, "g") for v in order)
     assert t.strengths == pytest.approx([0, 1 / 3, 2 / 3, 1])
     for place, value in enumerate(order):
@@ -28,7 +28,7 @@ def test_values_stand_in_order_of_growing_strength(on_disk, rng, growth, order):
 
 def test_strength_stored_when_a_file_was_written_does_not_count(on_disk, rng):
     on_disk(rng.normal(size=(2, 3, 3)), [1, 2, 3], attributes={1: {"strength": 1.0}, 2: {"strength": 0.0}})
-    assert load("mfcc", "gain").values == ("1", "2", "3")
+    assert read_trajectories("mfcc", "gain").values == ("1", "2", "3")
 
 
 def test_a_clip_counts_where_it_is_valid_throughout(on_disk, rng):
@@ -40,7 +40,7 @@ def test_a_clip_counts_where_it_is_valid_throughout(on_disk, rng):
         features, valid = old.features.copy(), old.valid.copy()
         features[bad], valid[bad] = np.nan, False
         write_embeddings(path, Embeddings(features, old.clip, valid, old.attributes))
-    t = load("mfcc", "gain")
+    t = read_trajectories("mfcc", "gain")
     assert t.clip.tolist() == ["clip0", "clip1", "clip6"]
     assert t.split.tolist() == ["train", "test", "train"] and t.invalid == 3
     assert t.group.tolist() == [clips["group"][i] for i in (0, 1, 6)]
@@ -52,7 +52,7 @@ def test_a_clip_counts_where_it_is_valid_throughout(on_disk, rng):
 def test_vectors_that_stay_in_their_files_are_the_same(on_disk, rng, growth):
     splits = ["train", "unused", "test", "train", "train"]
     on_disk(rng.normal(size=(5, 3, 4)), [3, 1, 2], growth=growth, splits=splits, valid=[True, True, True, False, True])
-    eager, lazy = load("mfcc", "gain"), load("mfcc", "gain", lazily=True)
+    eager, lazy = read_trajectories("mfcc", "gain"), read_trajectories("mfcc", "gain", lazily=True)
     assert (lazy.vectors.shape, lazy.originals.shape, lazy.dim) == ((3, 3, 4), (3, 4), 4)
     assert len(lazy.vectors) == len(lazy.originals) == 3
     assert lazy.vectors.dtype == lazy.originals.dtype == np.float32
@@ -67,7 +67,7 @@ def test_vectors_that_stay_in_their_files_are_the_same(on_disk, rng, growth):
 )
 def test_clips_without_labels(on_disk, rng, labels, expected):
     on_disk(rng.normal(size=(3, 2, 3)), [1, 2], labels=labels)
-    t = load("mfcc", "gain")
+    t = read_trajectories("mfcc", "gain")
     assert t.instrument.tolist() == expected and t.instruments == sorted(set(expected))
 
 
@@ -131,8 +131,8 @@ def broken(name):
 )
 def test_bad_files_are_named(on_disk, rng, name, message):
     on_disk(rng.normal(size=(3, 2, 3 if name == "NaN" else 4)), [1, 2])
-    load("mfcc", "gain")
+    read_trajectories("mfcc", "gain")
     broken(name)
     with pytest.raises(UserError) as error:
-        load("mfcc", "gain")
+        read_trajectories("mfcc", "gain")
     assert re.search(message, str(error.value)) and "\n" not in str(error.value)

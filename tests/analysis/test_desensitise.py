@@ -7,9 +7,9 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from earshift.analysis import desensitise
-from earshift.analysis.classify import evaluations
-from earshift.analysis.desensitise import METHODS, Material, Removal, reference_variances
-from earshift.analysis.robustness import trained
+from earshift.analysis.classify import evaluate
+from earshift.analysis.desensitise import METHODS, Method, Removal, TrainingClips, reference_variances
+from earshift.analysis.robustness import Training, train
 
 # Those that project out directions, and what they need
 PROJECTIONS = [method for method in METHODS if method not in ("leace", "conditional_displacement", "augmentation")]
@@ -18,7 +18,7 @@ PROJECTIONS = [method for method in METHODS if method not in ("leace", "conditio
 def removal(method, originals, vectors, *, threshold=0.4, reference=None):
     if reference is None and len(originals) > 1:
         reference = reference_variances(originals)
-    return desensitise.removal(method, Material(originals, vectors, reference, threshold))
+    return desensitise.estimate_removal(TrainingClips(originals, vectors, reference), Method(method, method, threshold))
 
 
 def unit(*entries):
@@ -43,7 +43,7 @@ def test_none_removes_nothing(rng):
     originals, vectors = clips(rng)
     found = removal("none", originals, vectors)
     assert found.directions.shape == (0, 8) and found.problem == ""
-    np.testing.assert_array_equal(found.applied(originals, None), originals)
+    np.testing.assert_array_equal(found.apply(originals, None), originals)
 
 
 def test_average_displacement_is_the_line_between_the_centroids(rng):
@@ -52,7 +52,7 @@ def test_average_displacement_is_the_line_between_the_centroids(rng):
     vectors = originals[:, None] + steps * line + rng.permutation([-1, 0, 1] * 3)[:, None, None] * unit(2, -1, 0, 0)
     found = removal("average_displacement", originals, vectors)
     same_space(found.directions, line[None])
-    centroids = [found.applied(rows, None).mean(axis=0) for rows in (originals, vectors.reshape(-1, 4))]
+    centroids = [found.apply(rows, None).mean(axis=0) for rows in (originals, vectors.reshape(-1, 4))]
     np.testing.assert_allclose(*centroids, atol=1e-12)
 
 
@@ -109,14 +109,14 @@ def planted(rng, count=160, dim=10, amounts=(20, 60)):
 
 def roc_auc(originals, vectors, positive, method, threshold=0.9):
     """Of a classifier trained on the originals of one half, tested on the originals and the strongest of the other."""
-    train, test = np.arange(len(positive)) % 4 < 2, np.arange(len(positive)) % 4 >= 2
-    own = train & positive
+    half, test = np.arange(len(positive)) % 4 < 2, np.arange(len(positive)) % 4 >= 2
+    own = half & positive
     found = removal(method, originals[own], vectors[own], threshold=threshold,
-                    reference=reference_variances(originals[train]))  # fmt: skip
-    classifier = trained(originals[train], positive[train], found, None)
+                    reference=reference_variances(originals[half]))  # fmt: skip
+    classifier = train(Training(originals[half], positive[half], found))
     assert classifier.problem == ""
-    decisions = [classifier.decision(tested[test]) for tested in (originals, vectors[:, -1])]
-    return found, evaluations(decisions, positive[test])["roc_auc"]
+    decisions = np.array([classifier.decide(tested[test]) for tested in (originals, vectors[:, -1])])
+    return found, evaluate(decisions, positive[test])["roc_auc"]
 
 
 @pytest.mark.parametrize("method", ["average_displacement", "pca", "pca_normalised", "samplewise_cca_svd", "leace"])
@@ -202,7 +202,7 @@ def test_leace_leaves_no_covariance_and_moves_vectors_least(rng):
     originals, vectors = clips(rng, 400, 5, 4)
     found = removal("leace", originals, vectors)
     rows, strengths = vectors.reshape(-1, 4).astype(np.float64), np.tile(np.arange(5.0) - 2, 400)
-    erased = found.applied(rows, 1)
+    erased = found.apply(rows, 1)
     np.testing.assert_allclose(erased.T @ strengths / len(rows), 0, atol=1e-7)
     np.testing.assert_allclose(erased.mean(axis=0), rows.mean(axis=0), atol=1e-6)
     covariance = np.cov(rows.T, bias=True)
@@ -221,12 +221,12 @@ def test_conditional_displacement_takes_the_mean_of_each_value_away(rng):
     originals, vectors = clips(rng)
     found = removal("conditional_displacement", originals, vectors)
     for place in range(5):
-        left = found.applied(vectors[:, place], place)
+        left = found.apply(vectors[:, place], place)
         np.testing.assert_allclose(left.mean(axis=0), originals.mean(axis=0, dtype=np.float64), atol=1e-6)
-    np.testing.assert_array_equal(found.applied(originals, None), originals)
+    np.testing.assert_array_equal(found.apply(originals, None), originals)
     places = rng.integers(5, size=12)
-    mixed = found.applied(vectors[np.arange(12), places], places)
-    each = [found.applied(vectors[i, place], place) for i, place in enumerate(places)]
+    mixed = found.apply(vectors[np.arange(12), places], places)
+    each = [found.apply(vectors[i, place], place) for i, place in enumerate(places)]
     np.testing.assert_allclose(mixed, each)
 
 
@@ -235,8 +235,8 @@ def test_a_decision_takes_the_removal_in(rng, method):
     originals, vectors = clips(rng)
     found = removal(method, originals, vectors)
     weights, intercept = rng.normal(size=8), 0.7
-    own, moved = found.absorbed(weights, intercept)
-    expected = found.applied(vectors[:, 2], 2) @ weights + intercept
+    own, moved = found.absorb(weights, intercept)
+    expected = found.apply(vectors[:, 2], 2) @ weights + intercept
     shift = found.shift(2)
     untouched = vectors[:, 2] if shift is None else vectors[:, 2] - shift
     np.testing.assert_allclose(untouched @ own + moved, expected, rtol=1e-9, atol=1e-9)

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -175,4 +177,5 @@ def test_blocks_change_nothing(rng, monkeypatch):
 def test_threads_change_no_bit(rng, dtype):
     vectors = rng.normal(size=(300, 12, 400)).astype(dtype)
     alone = clip_directions(vectors, np.arange(12))
-    np.testing.assert_array_equal(clip_directions(vectors, np.arange(12), threads=3), alone)
+    with ThreadPoolExecutor(3) as pool:
+        np.testing.assert_array_equal(clip_directions(vectors, np.arange(12), map=pool.map), alone)

@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from earshift.analysis import distances as stage
-from earshift.analysis.distances import distances
+from earshift.analysis import distances as analysis
+from earshift.analysis import mfcc_sequences
 from earshift.analysis.dtw import dtw
 from earshift.analysis.mfcc_sequences import mfcc_sequence
 from earshift.analysis.simple_profile import simple
 from earshift.errors import UserError
 from earshift.pipeline import paths
 from earshift.pipeline.audio_files import corpus_audio_path
+from earshift.pipeline.distances import update_distances
 from earshift.pipeline.perturb import perturb
 from earshift.storage.distances import read_distances
 from earshift.storage.files import write_table
@@ -29,7 +30,7 @@ def measured(tiny_corpus, edited):
         params = edited({**settings, **changes})
         if perturbation != "original":
             perturb(params, perturbation)
-        distances(params, perturbation)
+        update_distances(params, perturbation)
         folder = paths.DISTANCES if perturbation == "original" else paths.distances(perturbation, 0).parent
         return {p.name: p.read_bytes() for p in folder.glob("*.h5")}
 
@@ -101,7 +102,7 @@ def test_bytes_do_not_depend_on_where_they_are_computed(measured, changes, monke
     alone = measured()
     for path in paths.distances("gain", 0).parent.iterdir():
         path.unlink()
-    monkeypatch.setattr(stage, "_SIDE", 3)
+    monkeypatch.setattr(analysis, "_SIDE", 3)
     assert measured(**changes) == alone
 
 
@@ -109,7 +110,7 @@ def test_long_clips_come_in_smaller_blocks(measured, monkeypatch):
     alone = measured()
     for path in paths.distances("gain", 0).parent.iterdir():
         path.unlink()
-    monkeypatch.setattr(stage, "_CELLS", 1)
+    monkeypatch.setattr(analysis, "_CELLS", 1)
     assert measured() == alone
 
 
@@ -118,7 +119,7 @@ def test_a_run_that_breaks_goes_on_at_the_first_value_that_is_missing(measured, 
     folder = paths.distances("gain", 0).parent
     for path in folder.iterdir():
         path.unlink()
-    block, calls = stage._block, []
+    block, calls = analysis._block, []
 
     def breaks(*task):
         calls.append(task)
@@ -126,11 +127,11 @@ def test_a_run_that_breaks_goes_on_at_the_first_value_that_is_missing(measured, 
             raise KeyboardInterrupt
         return block(*task)
 
-    monkeypatch.setattr(stage, "_block", breaks)
+    monkeypatch.setattr(analysis, "_block", breaks)
     with pytest.raises(KeyboardInterrupt):
         measured()
     assert len(list(folder.glob("*.h5"))) == 1
-    monkeypatch.setattr(stage, "_block", block)
+    monkeypatch.setattr(analysis, "_block", block)
     assert measured() == undisturbed
     assert "distances gain: computed 2 of 3" in capsys.readouterr().out
 
@@ -157,15 +158,15 @@ def test_one_valid_clip_is_too_few(measured, tiny_corpus):
 
 def test_a_perturbation_that_is_not_configured(measured, edited):
     with pytest.raises(UserError, match="unknown perturbation 'gian'"):
-        distances(edited({}), "gian")
+        update_distances(edited({}), "gian")
 
 
 def test_an_unknown_measure(edited):
-    with pytest.raises(UserError, match=r"distances.measures is 'simpel'.*did you mean 'simple'"):
+    with pytest.raises(UserError, match=r"distances.measures names 'simpel'.*did you mean 'simple'"):
         edited({"distances.measures": ["dtw", "simpel"]})
 
 
 def test_a_clip_that_is_not_finite_is_named(measured, monkeypatch):
-    monkeypatch.setattr(stage.mfcc_sequences, "mfcc_sequence", lambda *_: np.full((40, 24), np.nan, dtype=np.float32))
+    monkeypatch.setattr(mfcc_sequences, "mfcc_sequence", lambda *_: np.full((40, 24), np.nan, dtype=np.float32))
     with pytest.raises(UserError, match="clip clip0 at original holds NaN"):
         measured()

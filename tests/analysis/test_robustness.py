@@ -9,19 +9,22 @@ import pytest
 
 from benchmarks.robustness import INSTRUMENTS, negatives, published, roc_auc, synthetic
 from earshift.analysis import classify, desensitise, drops, robustness
-from earshift.analysis.robustness import Kept, Outcome, analyse, conditions, methods
+from earshift.analysis.desensitise import Method, TrainingClips
+from earshift.analysis.drops import Outcome
+from earshift.analysis.robustness import Experiment, Robustness, analyse
 from earshift.errors import UserError
 from earshift.pipeline import config as params
 from earshift.pipeline import paths
-from earshift.pipeline.progress import Progress
+from earshift.pipeline.compute import mapper
+from earshift.pipeline.robustness import Finished
+from stages import robustness as stage
 
-ONE = params.Compute(workers=1, scheduler=None, device="cpu", chunk=16, gpu_batch=1)
-TWO = dataclasses.replace(ONE, workers=2)
+THREADS = mapper(params.Compute(workers=2, scheduler=None, device="cpu", chunk=16, gpu_batch=1), threads=True)
 
 
-def options(*names, threshold=0.4, bootstrap=60):
-    return params.Robustness(
-        methods=names, svd_threshold=threshold, positives=288, seed=0, bootstrap=bootstrap, confidence=0.95
+def options(*names, threshold=0.4, bootstrap=60, seed=0):
+    return Robustness(
+        methods=names, svd_threshold=threshold, positives=288, seed=seed, bootstrap=bootstrap, confidence=0.95
     )
 
 
@@ -49,26 +52,23 @@ def paired_groups(t):
 @pytest.mark.parametrize("kind", ["none", "lda", "average_displacement", "pca", "pca_normalised", "cca",
                                   "samplewise_cca_svd"])  # fmt: skip
 def test_same_numbers_as_the_published_procedure(small, kind):
-    c = conditions(small, 3)
-    train = small.originals[small.indices("train")]
-    reference = desensitise.reference_variances(train)
-    wanted = [robustness.Method(kind, kind, 0.4 if kind == "samplewise_cca_svd" else None)]
-    with Progress("test", 6) as progress:
-        none = np.empty((0, 44), dtype=np.float32)
-        found = robustness.outcomes(c, "cello", wanted, reference, none, ONE, progress)[kind]
-    areas = dict(zip(c.tests(wanted[0]), found.scores[:, 0], strict=True))
+    experiment = Experiment(small, options(kind, bootstrap=1, seed=3))
+    reference = desensitise.reference_variances(small.originals[small.indices("train")])
+    method = experiment.methods[-1]
+    found = robustness.outcomes(experiment, "cello")[kind]
+    areas = dict(zip(experiment.tests(method), found.scores[:, 0], strict=True))
     some = {("original", "original"), ("original", "2"), ("3", "original"), ("0", "0"), ("original", "random"),
             ("random", "random")}  # fmt: skip
     removed, expected = published(
-        c, "cello", kind, reference, 0.4, run=lambda name, *sets: roc_auc(*sets) if name in some else None
+        experiment, "cello", kind, reference, 0.4, run=lambda name, *sets: roc_auc(*sets) if name in some else None
     )
-    assert list(expected) != [] and set(expected) == set(areas)
+    assert method.kind == kind and set(expected) == set(areas)
     differences = [abs(areas[name] - expected[name]) for name in some]
     assert max(differences) < 1e-3 and np.median(differences) < 1e-5
     assert found.removed == len(removed)
     own = small.indices("train", "cello")
-    material = desensitise.Material(small.originals[own], small.vectors[own], reference, 0.4)
-    ours = desensitise.removal(kind, material).directions
+    clips = TrainingClips(small.originals[own], small.vectors[own], reference)
+    ours = desensitise.estimate_removal(clips, method).directions
     if len(removed):
         assert np.linalg.svd(ours @ removed.T)[1].min() > 1 - 1e-6
 
@@ -81,29 +81,32 @@ def test_negatives_are_the_same_clips(small):
 
 
 def test_all_the_studys_combinations(small):
-    c = conditions(small, 0)
-    tests = c.tests(robustness.Method("none", "none"))
+    experiment = Experiment(small, options("none"))
+    tests = experiment.tests(Method("none", "none"))
     steps = ["0", "1", "2", "3", "random"]
     assert len(tests) == len(set(tests)) == 3 * 4 + 4
     assert set(tests) == {("original", "original")} | {
         pair for step in steps for pair in (("original", step), (step, "original"), (step, step))
     }
-    assert c.tests(robustness.Method("augmentation", "augmentation")) == [("all", s) for s in ["original", *steps]]
+    assert experiment.tests(Method("augmentation", "augmentation")) == [("all", s) for s in ["original", *steps]]
 
 
 def test_values_are_mixed_by_the_seed(small):
-    places = conditions(small, 1).mixed
-    assert np.array_equal(places, conditions(small, 1).mixed) and not np.array_equal(places, conditions(small, 2).mixed)
+    one, other = (Experiment(small, options("none", seed=seed)) for seed in (1, 2))
+    places = one.mixed
+    assert np.array_equal(places, Experiment(small, options("none", seed=1)).mixed)
+    assert not np.array_equal(places, other.mixed)
     assert set(places.tolist()) == {0, 1, 2, 3}
     clips = np.array([5, 100, 7])
     expected = [small.vectors[clip, places[clip]] for clip in clips]
-    np.testing.assert_array_equal(conditions(small, 1).vectors("random", clips), expected)
+    np.testing.assert_array_equal(one.vectors("random", clips), expected)
 
 
-def test_thresholds_are_one_method_or_one_each():
+def test_thresholds_are_one_method_or_one_each(small):
     wanted = ("samplewise_cca_svd", "lda")
-    assert [m.name for m in methods(options(*wanted))] == ["none", "lda", "samplewise_cca_svd"]
-    found = methods(options(*wanted, threshold=(0.3, 0.5)))
+    found = Experiment(small, options(*wanted)).methods
+    assert [(m.name, m.threshold) for m in found] == [("none", 0), ("lda", 0), ("samplewise_cca_svd", 0.4)]
+    found = Experiment(small, options(*wanted, threshold=(0.3, 0.5))).methods
     assert [(m.name, m.threshold) for m in found[2:]] == [
         ("samplewise_cca_svd_0.3", 0.3), ("samplewise_cca_svd_0.5", 0.5)
     ]  # fmt: skip
@@ -115,7 +118,7 @@ def test_thresholds_are_one_method_or_one_each():
 @pytest.fixture(scope="module")
 def analysed(small):
     t = paired_groups(by_names(small, "cello", "flute", "organ"))
-    return t, *analyse(t, options(*desensitise.METHODS, threshold=(0.3, 0.4)), TWO)
+    return t, *analyse(t, options(*desensitise.METHODS, threshold=(0.3, 0.4)), map=THREADS)
 
 
 def test_the_tidy_table_has_every_classifier_under_every_test(analysed):
@@ -192,7 +195,7 @@ def test_a_shift_common_to_all_clips_does_not_change_their_order(analysed):
 def test_threads_change_nothing(small):
     t = by_names(small, "cello", "flute", "organ")
     wanted = options("pca", "leace", "augmentation", bootstrap=5)
-    (one, tables), (two, others) = analyse(t, wanted, ONE), analyse(t, wanted, TWO)
+    (one, tables), (two, others) = analyse(t, wanted), analyse(t, wanted, map=THREADS)
     assert json.dumps(one) == json.dumps(two)
     for name, table in tables.items():
         pd.testing.assert_frame_equal(table, others[name], check_exact=True)
@@ -206,7 +209,7 @@ def test_a_nuisance_costs_and_the_report_says_which_removal_pays():
     amounts = rng.uniform(0, 1, (len(t.clip), 1, 1)) * np.arange(1, 5)[:, None]
     t = dataclasses.replace(t, vectors=(t.originals[:, None] + 40 * amounts * line).astype(np.float32))
     t = by_names(t, "cello", "flute", "organ", "piano")
-    result, _ = analyse(t, options("pca", "leace", "augmentation", bootstrap=400), TWO)
+    result, _ = analyse(t, options("pca", "leace", "augmentation", bootstrap=400), map=THREADS)
     none = result["methods"]["none"]["forward"]
     assert none["mean_drop"] > 0.05 and none["mean_drop_low"] > 0
     for method in ("pca", "leace", "augmentation"):
@@ -222,7 +225,7 @@ EVERY = tuple(desensitise.METHODS)
 
 def test_a_corpus_of_one_class(small):
     t = dataclasses.replace(small, instrument=np.full(len(small.clip), "all"))
-    result, tables = analyse(t, options(*EVERY), ONE)
+    result, tables = analyse(t, options(*EVERY))
     assert result["skipped"] == {"all": "0 negative training clips, 3 folds need 3"}
     assert result["original"]["roc_auc"] is None or np.isnan(result["original"]["roc_auc"])
     assert all(of["forward"] is None and of["problem"] for of in result["methods"].values())
@@ -236,7 +239,7 @@ def test_fewer_positives_than_folds(small):
     kept = np.setdiff1d(np.arange(len(t.clip)), rare)
     arrays = ("vectors", "originals", "clip", "group", "instrument", "split")
     t = dataclasses.replace(t, **{name: getattr(t, name)[kept] for name in arrays})
-    result, tables = analyse(t, options("pca", "leace"), ONE)
+    result, tables = analyse(t, options("pca", "leace"))
     assert result["skipped"] == {"piano": "2 positive training clips, 3 folds need 3"}
     assert result["methods"]["pca"]["instruments"] == 3 and np.isfinite(result["original"]["roc_auc"])
     piano = tables["scores"][tables["scores"]["instrument"] == "piano"]
@@ -249,14 +252,14 @@ def test_an_instrument_without_test_clips(small):
     kept = ~((t.instrument == "flute") & (t.split == "test"))
     arrays = ("vectors", "originals", "clip", "group", "instrument", "split")
     t = dataclasses.replace(t, **{name: getattr(t, name)[kept] for name in arrays})
-    result, _ = analyse(t, options("lda"), ONE)
+    result, _ = analyse(t, options("lda"))
     assert result["skipped"] == {"flute": "no positive test clips"} and result["methods"]["lda"]["instruments"] == 2
 
 
 def test_a_perturbation_without_effect(small):
     t = by_names(small, "cello", "flute", "organ")
     t = dataclasses.replace(t, vectors=np.repeat(t.originals[:, None], 4, axis=1))
-    result, tables = analyse(t, options(*EVERY), ONE)
+    result, tables = analyse(t, options(*EVERY))
     assert result["methods"]["none"]["forward"]["mean_drop"] == 0
     assert result["methods"]["augmentation"]["forward"] is not None
     for method in set(EVERY) - {"none", "augmentation"}:
@@ -270,7 +273,7 @@ def test_a_perturbation_without_effect(small):
 def test_an_encoder_that_returns_constants(small):
     t = by_names(small, "cello", "flute", "organ")
     t = dataclasses.replace(t, vectors=np.ones_like(t.vectors), originals=np.ones_like(t.originals))
-    result, tables = analyse(t, options(*EVERY), ONE)
+    result, tables = analyse(t, options(*EVERY))
     assert set(result["skipped"].values()) == {"all training vectors are alike"}
     assert tables["scores"]["roc_auc"].isna().all()
 
@@ -280,7 +283,7 @@ def test_values_at_which_all_clips_are_alike(small):
     t = by_names(small, "cello", "flute", "organ")
     vectors = t.vectors.copy()
     vectors[:, 3] = 1
-    result, tables = analyse(dataclasses.replace(t, vectors=vectors), options("none"), ONE)
+    result, tables = analyse(dataclasses.replace(t, vectors=vectors), options("none"))
     scores = tables["scores"].set_index(["train", "test", "instrument"])
     assert scores.loc[("original", "3", "cello"), "roc_auc"] == 0.5
     assert scores.loc[("3", "original", "cello"), "note"] == "all training vectors are alike"
@@ -292,11 +295,11 @@ def test_values_at_which_all_clips_are_alike(small):
 def test_one_test_recording_has_no_intervals(small):
     t = by_names(small, "cello", "flute", "organ")
     t = dataclasses.replace(t, group=np.where(t.split == "test", "one", t.group))
-    result, tables = analyse(t, options("pca"), ONE)
+    result, tables = analyse(t, options("pca"))
     numbers = result["methods"]["pca"]["forward"]
     assert numbers["mean_drop_low"] is numbers["area_high"] is numbers["p"] is numbers["p_holm"] is None
     assert np.isfinite(numbers["mean_drop"]) and len(tables["draws"]) == 0
-    assert "No intervals: they take two test recordings." in result["notes"]
+    assert "There are no intervals: they need two test recordings." in result["notes"]
 
 
 def test_an_unknown_method_is_one_message(edited):
@@ -310,39 +313,51 @@ def test_an_unknown_method_is_one_message(edited):
 def test_a_killed_run_goes_on_at_the_last_whole_instrument(small, tmp_path, monkeypatch):
     t = by_names(small, "cello", "flute", "organ")
     wanted, done = options("pca", "samplewise_cca_svd", bootstrap=20), []
-    expected, tables = analyse(t, wanted, ONE)
+    expected, tables = analyse(t, wanted)
     outcomes = robustness.outcomes
 
-    def killed(c, instrument, *arguments):
+    def killed(experiment, instrument, **how):
         if instrument == "cello" and not done.count("again"):
             raise KeyboardInterrupt
         done.append(instrument)
-        return outcomes(c, instrument, *arguments)
+        return outcomes(experiment, instrument, **how)
+
+    def finished(fingerprint):
+        return Finished(tmp_path / "finished", fingerprint, t.instruments)
 
     monkeypatch.setattr(robustness, "outcomes", killed)
     with pytest.raises(KeyboardInterrupt):
-        analyse(t, wanted, ONE, Kept(tmp_path / "kept", "same"))
+        analyse(t, wanted, finished=finished("same"))
     assert done == ["organ"]
     done.append("again")
-    (tmp_path / "kept" / ".half.npz.123.tmp").write_bytes(b"what a kill leaves")
-    found, others = analyse(t, wanted, ONE, Kept(tmp_path / "kept", "same"))
+    (tmp_path / "finished" / ".half.npz.123.tmp").write_bytes(b"what a kill leaves")
+    found, others = analyse(t, wanted, finished=finished("same"))
     assert done == ["organ", "again", "cello", "flute"]
     assert json.dumps(found) == json.dumps(expected)
     for name, table in tables.items():
         pd.testing.assert_frame_equal(table, others[name], check_exact=True)
-    analyse(t, wanted, ONE, Kept(tmp_path / "kept", "changed"))
+    analyse(t, wanted, finished=finished("changed"))
     assert done[4:] == ["organ", "cello", "flute"]
+
+
+def test_every_classifier_is_counted_once(small):
+    t = by_names(small, "cello", "flute", "organ")
+    wanted, counted = options("pca", "average_displacement", "augmentation", bootstrap=1), []
+    analyse(t, wanted, advance=counted.append)
+    assert sum(counted) == 3 * Experiment(t, wanted).classifiers_of_each == 3 * (3 * 6 + 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken"])
 def test_broken_leftovers_count_as_none(tmp_path, content):
-    kept = Kept(tmp_path, "same")
+    finished = Finished(tmp_path, "same", [])
     scores = np.ones((2, 8))
-    kept.write("cello", {"none": Outcome(scores, ["", ""], np.zeros((2, 3), dtype=np.float32), 0)})
-    np.testing.assert_array_equal(kept.read("cello")["none"].scores, scores)
+    finished["cello"] = {"none": Outcome(scores, ["", ""], np.zeros((2, 3), dtype=np.float32), 0)}
+    found = Finished(tmp_path, "same", ["cello", "flute"])
+    assert list(found) == ["cello"]
+    np.testing.assert_array_equal(found["cello"]["none"].scores, scores)
     for path in tmp_path.iterdir():
         path.write_bytes(content)
-    assert kept.read("cello") is None
+    assert not Finished(tmp_path, "same", ["cello"])
 
 
 def test_the_stage_writes_its_files_and_leaves_nothing_else(on_disk, edited, rng):
@@ -354,7 +369,7 @@ def test_the_stage_writes_its_files_and_leaves_nothing_else(on_disk, edited, rng
     on_disk(vectors, [1, 2, 3], labels=labels, splits=(["train"] * 6 + ["test"] * 2) * 5)
     content = []
     for _ in range(2):
-        robustness.main(["mfcc", "gain"])
+        stage.main(["mfcc", "gain"])
         files = [
             paths.metrics("robustness", "mfcc", "gain"),
             *sorted(paths.plots("robustness", "mfcc", "gain").iterdir()),

@@ -4,19 +4,25 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from earshift.analysis import significance
-from earshift.analysis.significance import analyse, consistency_tables, levels, of_vectors, performance_table
+from earshift.analysis.significance import (
+    Significance,
+    analyse,
+    consistency_tables,
+    levels,
+    of_vectors,
+    performance_table,
+)
 from earshift.pipeline import paths
 from earshift.storage.files import read_json, write_json, write_table
+from stages import significance as stage
 
 REPOSITORY = Path(__file__).parents[2]
-OPTIONS = SimpleNamespace(basis=10, confidence=0.95)
+OPTIONS = Significance(basis=10, confidence=0.95)
 VALUES = ("-40", "-20", "-5", "1", "3", "5")
 
 
@@ -84,7 +90,7 @@ def test_metrics_and_tables_of_one_model():
     assert "performance" not in result["models"]
 
 
-def test_missing_and_constant_numbers_are_told():
+def test_missing_and_constant_numbers_are_noted():
     curves = consistency_curves()
     curves.loc[(curves["measure"] == "between_spearman") & (curves["value"] == "5"), "number"] = np.nan
     curves.loc[curves["audio"] == "dtw", "number"] = curves["number"].where(curves["latent"] != "", 1.0)
@@ -153,12 +159,13 @@ def test_trials_are_one_level():
         "unused": Trained("tags", 2), "x": Fixed("a"), "y": Fixed("a"),
         "mfcc": Headed(Trained("", 0)), "mfcc_1": Headed(Trained("", 1)),
     }  # fmt: skip
-    run = SimpleNamespace(encoders=("net_1", "x", "net", "other", "y", "mfcc", "mfcc_1"))
-    loaded = SimpleNamespace(encoders=encoders, run=run)
-    assert levels(loaded) == {
+    selected = {name: encoders[name] for name in ("net_1", "x", "net", "other", "y", "mfcc", "mfcc_1")}
+    assert levels(selected) == {
         "net_1": "net_1", "x": "x", "net": "net_1", "other": "other", "y": "y", "mfcc": "mfcc", "mfcc_1": "mfcc"
     }  # fmt: skip
-    assert of_vectors(loaded) == ["net_1", "x", "net", "other", "y", "mfcc"], "the vectors of mfcc_1 are those of mfcc"
+    assert of_vectors(selected) == ["net_1", "x", "net", "other", "y", "mfcc"], (
+        "the vectors of mfcc_1 are those of mfcc"
+    )
 
 
 def test_trials_share_a_curve():
@@ -194,10 +201,10 @@ def results(tmp_path, monkeypatch):
 
 
 def test_the_stage_writes_the_same_bytes_again(results):
-    significance.main()
+    stage.main()
     written = [paths.SIGNIFICANCE, paths.SIGNIFICANCE_PLOTS / "means.csv", paths.SIGNIFICANCE_PLOTS / "fitted.csv"]
     first = [path.read_bytes() for path in written]
-    significance.main()
+    stage.main()
     assert [path.read_bytes() for path in written] == first
     models = json.loads(first[0])["models"]
     assert {"within_euclidean", "within_dtw"} <= set(models) and "performance" not in models
@@ -216,7 +223,7 @@ def test_the_stage_reads_performance_where_there_is_some(results):
             if not tasks:
                 table = curves[["task", "value", "strength", "number"]].iloc[:0]
                 write_table(paths.plots("performance", encoder, perturbation) / "curves.csv", table)
-    significance.main()
+    stage.main()
     model = read_json(paths.SIGNIFICANCE)["models"]["performance"]
     assert "encoder is left out: it has one level." in model["notes"]
     assert model["observations"] == 2 * len(results.perturbations) * len(VALUES)
@@ -226,4 +233,4 @@ def test_a_missing_table_is_named(results, capsys):
     path = paths.plots("consistency", results.encoders[0], results.perturbations[0]) / "curves.csv"
     path.unlink()
     with pytest.raises(SystemExit, match=f"{path} is missing; `dvc repro consistency@"):
-        significance.main()
+        stage.main()

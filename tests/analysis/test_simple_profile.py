@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earshift.analysis.sequences import packed
+from earshift.analysis.sequences import pack
 from earshift.analysis.simple_profile import simple, simple_matrix
 
 
@@ -47,7 +47,7 @@ def test_a_passage_is_found_wherever_it_lies(rng):
 
 def test_too_few_frames_give_no_distance(rng):
     several = [sequence(rng, frames) for frames in (60, 50, 49)] + [np.empty((0, 24), dtype=np.float32)]
-    matrix = simple_matrix(packed(several), packed(several), 50)
+    matrix = simple_matrix(pack(several), pack(several), 50)
     assert matrix.dtype == np.float32
     assert np.isfinite(matrix[:2, :2]).all()
     assert np.isnan(matrix[2:]).all() and np.isnan(matrix[:, 2:]).all()

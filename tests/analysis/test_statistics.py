@@ -14,7 +14,7 @@ from earshift.analysis.statistics import (
     jackknife_interval,
     rank_at_energy,
     resampled_spearman,
-    shuffled,
+    shuffle_strengths,
     signed_square,
     spearman,
 )
@@ -53,12 +53,12 @@ def test_signed_square():
 
 
 def test_shuffles_stay_within_clips():
-    strengths = shuffled(np.random.default_rng(0), 500, 3, 4)
+    strengths = shuffle_strengths(np.random.default_rng(0), 500, 3, 4)
     assert np.array_equal(np.sort(strengths, axis=-1), np.broadcast_to(np.arange(4), (500, 3, 4)))
     assert len({row.tobytes() for row in strengths[:, 0]}) == 24  # every order comes up
     together = np.mean((strengths[:, 0] == strengths[:, 1]).all(axis=-1))
     assert together < 0.1  # 1 / 24 where clips are shuffled apart from each other, 1 where all alike
-    assert np.array_equal(strengths, shuffled(np.random.default_rng(0), 500, 3, 4))
+    assert np.array_equal(strengths, shuffle_strengths(np.random.default_rng(0), 500, 3, 4))
 
 
 def test_resampled_correlation_is_that_of_the_repeated_clips(rng):

@@ -7,13 +7,11 @@ import pandas as pd
 import pytest
 
 from earshift.analysis import cca, classify, ranking, robustness, svd, trajectories
-from earshift.analysis.data import load
 from earshift.options import check
 from earshift.pipeline import config as params
-from earshift.pipeline.config import Compute, TrajectoryMaps
+from earshift.pipeline.trajectories import read_trajectories
 
-ONE = Compute(workers=1, scheduler=None, device="cpu", chunk=16, gpu_batch=1)
-MAPS = TrajectoryMaps(clips=1, neighbours=3, seed=0, bootstrap=20, confidence=0.95)
+MAPS = trajectories.TrajectoryMaps(clips=1, neighbours=3, seed=0, bootstrap=20, confidence=0.95)
 
 
 @pytest.fixture
@@ -42,27 +40,28 @@ def test_tags_are_the_classes_where_no_clip_has_a_label(on_disk, rng):
     tags = ["Bark|Dog", "Dog", "", "Rain", "Bark|Dog|Rain", "Meow"]
     splits = ["train", "train", "train", "train", "test", "test"]
     on_disk(rng.normal(size=(6, 2, 3)), [1, 2], labels=[""] * 6, tags=tags, splits=splits)
-    t = load("mfcc", "gain")
+    t = read_trajectories("mfcc", "gain")
     assert t.instruments == ["Bark", "Dog", "Rain"] and set(t.instrument) == {"all"}
     assert [t.members(name).tolist() for name in t.instruments] == [
         [True, False, False, False, True, False], [True, True, False, False, True, False],
         [False, False, False, True, True, False],
     ]  # fmt: skip
     assert t.indices("train", "Dog").tolist() == [0, 1] and t.indices("test", "Rain").tolist() == [4]
-    assert load("mfcc", "gain", classes=2).instruments == ["Bark", "Dog"]  # of the two that one clip has, the first
+    # of the two tags that one clip has, the first
+    assert read_trajectories("mfcc", "gain", classes=2).instruments == ["Bark", "Dog"]
 
 
 def test_the_commonest_are_those_of_valid_training_clips_in_the_corpus(on_disk, rng):
     tags, splits = ["a", "b", "b", "c", "c", "c"], ["train", "train", "train", "train", "test", "valid"]
     valid = [True, True, False, True, True, True]
     on_disk(rng.normal(size=(6, 2, 3)), [1, 2], labels=[""] * 6, tags=tags, splits=splits, valid=valid)
-    assert load("mfcc", "gain", classes=1).instruments == ["a"]
+    assert read_trajectories("mfcc", "gain", classes=1).instruments == ["a"]
 
 
 @pytest.mark.parametrize("labels, tags", [(["", "", "flute"], ["x", "y", "x"]), ([""] * 3, [""] * 3)])
 def test_labels_come_first_and_no_tags_are_one_class(on_disk, rng, labels, tags):
     on_disk(rng.normal(size=(3, 2, 3)), [1, 2], labels=labels, tags=tags)
-    t = load("mfcc", "gain")
+    t = read_trajectories("mfcc", "gain")
     assert t.tagged is None and "x" not in t.instruments
 
 
@@ -72,8 +71,8 @@ def test_labels_come_first_and_no_tags_are_one_class(on_disk, rng, labels, tags)
 def test_tags_that_do_not_overlap_are_what_labels_are(labelled):
     tagged = as_tags(labelled)
     for analyse in (
-        lambda t: cca.analyse(t, params.Cca(ridge=0.001, seed=0, permutations=5, bootstrap=20, confidence=0.95)),
-        lambda t: svd.analyse(t, params.Svd(seed=0, permutations=2, confidence=0.95, energy=0.9)),
+        lambda t: cca.analyse(t, cca.Cca(ridge=0.001, seed=0, permutations=5, bootstrap=20, confidence=0.95)),
+        lambda t: svd.analyse(t, svd.Svd(seed=0, permutations=2, confidence=0.95, energy=0.9)),
         lambda t: trajectories.analyse(t, MAPS, ridge=0.001),
     ):
         (expected, *_), (found, *_) = analyse(labelled), analyse(tagged)
@@ -84,12 +83,12 @@ def test_a_clip_counts_for_each_of_its_tags_and_once_in_all(labelled):
     every, t = np.ones(48, dtype=bool), labelled
     half = np.arange(48) % 4 < 2
     tagged = as_tags(t, every=every, half=half)
-    found = cca.analyse(tagged, params.Cca(ridge=0.001, seed=0, permutations=5, bootstrap=20, confidence=0.95))[0]
+    found = cca.analyse(tagged, cca.Cca(ridge=0.001, seed=0, permutations=5, bootstrap=20, confidence=0.95))[0]
     assert found["instruments"]["every"]["global"] == found["pooled"]
     assert found["instruments"]["every"]["samplewise"] == found["samplewise"]
     assert found["clips"]["train"] == found["instruments"]["every"]["train_clips"]
     assert found["instruments"]["half"]["train_clips"] == (half & (t.split == "train")).sum()
-    numbers = svd.analyse(tagged, params.Svd(seed=0, permutations=2, confidence=0.95, energy=0.9))[0]
+    numbers = svd.analyse(tagged, svd.Svd(seed=0, permutations=2, confidence=0.95, energy=0.9))[0]
     np.testing.assert_equal(numbers["overall"], numbers["instruments"]["every"])
     assert numbers["instruments"]["half"]["directions"] == (half & (t.split == "train")).sum()
     shape = trajectories.analyse(tagged, MAPS, ridge=0.001)[0]["instruments"]
@@ -100,7 +99,7 @@ def test_a_clip_counts_for_each_of_its_tags_and_once_in_all(labelled):
 
 def test_test_clips_without_any_class_are_named(labelled):
     t = as_tags(labelled, first=labelled.instrument == "instrument0")
-    notes = cca.analyse(t, params.Cca(ridge=0.001, seed=0, permutations=2, bootstrap=5, confidence=0.95))[0]["notes"]
+    notes = cca.analyse(t, cca.Cca(ridge=0.001, seed=0, permutations=2, bootstrap=5, confidence=0.95))[0]["notes"]
     assert "Test clips of none of the instruments count for the pooled direction only." in notes
 
 
@@ -125,7 +124,7 @@ def test_classifiers_of_tags(labelled, rng):
     first, second = t.instrument == "instrument0", t.instrument != "instrument2"  # one lies in the other
     moved = t.originals + 0.8 * first[:, None] - 0.5 * second[:, None]
     t = as_tags(dataclasses.replace(t, originals=moved.astype(np.float32)), first=first, second=second)
-    result, tables = robustness.analyse(t, options("none", "pca"), ONE)
+    result, tables = robustness.analyse(t, options("none", "pca"))
     scores = tables["scores"].set_index(["method", "train", "test", "instrument"])
     train, test = t.indices("train"), t.indices("test")
     for name, member in (("first", first), ("second", second)):
@@ -133,7 +132,7 @@ def test_classifiers_of_tags(labelled, rng):
         classifier = classify.fit(t.originals[train[chosen]], positive)
         row = scores.loc["none", "original", "original", name]
         assert row["support"] == member[test].sum()
-        expected = ranking.roc_auc(classifier.decision(t.originals[test])[None], member[test])[0]
+        expected = ranking.roc_auc(classifier.decide(t.originals[test])[None], member[test])[0]
         assert row["roc_auc"] == pytest.approx(expected, abs=1e-12)
     both = np.array([scores.loc[("none", "original", "original", name), "roc_auc"] for name in ("first", "second")])
     assert result["original"]["roc_auc"] == pytest.approx(both.mean()) and result["skipped"] == {}
@@ -142,7 +141,8 @@ def test_classifiers_of_tags(labelled, rng):
 
 def test_positives_are_drawn_where_there_are_too_many(labelled):
     t = as_tags(labelled, second=labelled.instrument != "instrument2")
-    chosen, positive = robustness.conditions(t, 0, 5).training_set("second")
+    few = dataclasses.replace(options("none"), positives=5)
+    chosen, positive = robustness.Experiment(t, few).training_set("second")
     assert positive.sum() == 5 and len(chosen) == 10 and (t.split[chosen] == "train").all()
     assert np.array_equal(t.members("second")[chosen], positive)
 
@@ -154,7 +154,7 @@ def test_tags_that_cannot_be_told_are_named(labelled):
     always = (t.split == "test") | (np.arange(48) % 2 == 0)
     fine = t.instrument == "instrument0"
     t = as_tags(t, rare=rare, untested=untested, always=always, fine=fine, every=np.ones(48, dtype=bool))
-    result, tables = robustness.analyse(t, options("none"), ONE)
+    result, tables = robustness.analyse(t, options("none"))
     assert result["skipped"] == {
         "always": "no negative test clips",
         "every": "0 negative training clips, 3 folds need 3",

@@ -11,11 +11,13 @@ from sklearn.cross_decomposition import CCA
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
+from earshift.analysis import shapes, trajectory_maps
 from earshift.analysis import trajectories as module
 from earshift.analysis.statistics import RESOLUTION
+from earshift.analysis.trajectories import TrajectoryMaps
 from earshift.errors import UserError
 from earshift.pipeline import paths
-from earshift.pipeline.config import TrajectoryMaps
+from stages import trajectories as stage
 
 RIDGE = 0.001
 
@@ -30,7 +32,11 @@ def analyse(t, **changes):
 
 def shape(vectors, originals=None):
     vectors = np.asarray(vectors, dtype=np.float64)
-    return module.measures(vectors, vectors[:, 0] if originals is None else np.asarray(originals))
+    return vars(shapes.measure_shapes(vectors, vectors[:, 0] if originals is None else np.asarray(originals)))
+
+
+def drawn_clips(t, name, clips=5, seed=0):
+    return trajectory_maps.draw_clips(t, name, clips, seed)
 
 
 def planes(rng, points, clips, dim):
@@ -149,7 +155,7 @@ def test_monotonicity_is_spearman_on_the_directions_of_sklearn(rng, trajectories
     result, _, _ = analyse(t)
     apart = []
     for name in t.instruments:
-        each = dict(zip(("", "_ridged"), module.monotonicity(t, name, np.ones(clips, dtype=bool), RIDGE), strict=True))
+        each = dict(zip(("", "_ridged"), shapes.monotonicity(t, name, np.ones(clips, dtype=bool), RIDGE), strict=True))
         apart.append(np.abs(each[""] - each["_ridged"]).max())
         train, test = t.indices("train", name), t.indices("test", name)
         rows, ranks = t.vectors[train].reshape(-1, dim).astype(np.float64), np.tile(np.arange(6), len(train))
@@ -266,7 +272,7 @@ def test_pca_is_that_of_sklearn(rng, trajectories):
     t = trajectories((rng.normal(size=(32, 6, 12)) * np.arange(1, 13)).astype(np.float32), instruments=2)
     result, points, _ = analyse(t)
     for name in t.instruments:
-        clips = module.drawn_clips(t, name, options())
+        clips = drawn_clips(t, name)
         own = points[points["instrument"] == name]
         assert own["clip"].drop_duplicates().tolist() == t.clip[clips].tolist()
         fitted = PCA(n_components=3).fit(t.vectors[clips].reshape(-1, 12).astype(np.float64))
@@ -292,7 +298,7 @@ def test_umap_is_fitted_on_effected_points_and_places_originals_afterwards(rng, 
     t = trajectories(vectors.astype(np.float32), instruments=2, originals=originals)
     _, points, _ = analyse(t, clips=3, seed=5)
     for name in t.instruments:
-        clips = module.drawn_clips(t, name, options(clips=3, seed=5))
+        clips = drawn_clips(t, name, clips=3, seed=5)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fitted = UMAP(n_neighbors=3, random_state=5).fit(t.vectors[clips].reshape(-1, 30))
@@ -313,12 +319,12 @@ def test_no_warning_reaches_the_user(rng, trajectories):
 def test_the_draw_follows_seed_and_clips_alone(rng, trajectories):
     t = trajectories(rng.normal(size=(160, 3, 4)), instruments=2)
     other = trajectories(rng.normal(size=(160, 5, 9)), instruments=2)
-    drawn = {seed: module.drawn_clips(t, "instrument1", options(seed=seed)).tolist() for seed in range(200)}
+    drawn = {seed: drawn_clips(t, "instrument1", seed=seed).tolist() for seed in range(200)}
     assert all(len(set(clips)) == 5 and clips == sorted(clips) for clips in drawn.values())
     assert len({tuple(clips) for clips in drawn.values()}) > 190
     assert set(sum(drawn.values(), [])) == set(t.indices("train", "instrument1").tolist()), "all of them come up"
-    assert module.drawn_clips(other, "instrument1", options(seed=3)).tolist() == drawn[3]
-    assert set(drawn[3]) < set(module.drawn_clips(t, "instrument1", options(seed=3, clips=12)))
+    assert drawn_clips(other, "instrument1", seed=3).tolist() == drawn[3]
+    assert set(drawn[3]) < set(drawn_clips(t, "instrument1", seed=3, clips=12))
 
 
 def test_fewer_clips_than_asked_are_all_drawn(rng, trajectories):
@@ -446,14 +452,14 @@ def test_main_writes_the_same_bytes_twice(rng, on_disk):
     vectors = rng.normal(size=(24, 5, 8)).astype(np.float32)
     splits = ["train"] * 16 + ["test"] * 8
     on_disk(vectors, [-40, -31, -22, -13, -4], splits=splits)
-    module.main(["mfcc", "gain"])
+    stage.main(["mfcc", "gain"])
     first = written()
     assert set(first) == {
         "metrics/trajectories/mfcc/gain.json",
         "plots/trajectories/mfcc/gain/path.csv",
         "plots/trajectories/mfcc/gain/points.csv",
     }
-    module.main(["mfcc", "gain"])
+    stage.main(["mfcc", "gain"])
     assert written() == first
     content = json.loads(first["metrics/trajectories/mfcc/gain.json"])
     assert list(content) == ["encoder", "perturbation", "unit", "values", "dim", "clips", "distance_between_originals",
@@ -478,4 +484,4 @@ def test_without_a_place_for_compiled_code(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "umap", Unwritable())
     with pytest.raises(UserError, match="set NUMBA_CACHE_DIR"):
-        module._umap_class()
+        trajectory_maps._umap_class()

@@ -1,17 +1,18 @@
 """The map of originals and of the smallest deformations."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from earshift.analysis import tsne
+from earshift.analysis import consistency, tsne
+from earshift.analysis.consistency import Consistency, ConsistencyResult
 from earshift.errors import UserError
 from earshift.pipeline import paths
-from earshift.pipeline.config import Tsne
+from earshift.pipeline.trajectories import read_trajectories
+from earshift.storage.results import write_result
+from stages import tsne as stage
 
-OPTIONS = Tsne(clips=6, perplexity=30, seed=0)
+OPTIONS = tsne.Tsne(clips=6, perplexity=30, seed=0)
 
 
 def apart(count=8, dim=3):
@@ -22,7 +23,7 @@ def apart(count=8, dim=3):
 
 def test_originals_then_the_values_that_are_shown(trajectories):
     t = trajectories(apart(), originals=apart()[:, 0] - 5)
-    table, vectors = tsne.points(t, [(t, ["-1", "-2"])], 4)
+    table, vectors = tsne.points([(t, ["-1", "-2"])], 4)
     assert table["clip"].tolist() == 3 * ["clip000", "clip002", "clip004", "clip006"]
     assert table["perturbation"].tolist() == 4 * ["original"] + 8 * ["gain"]
     assert table["value"].tolist() == 4 * ["original"] + 4 * ["-1"] + 4 * ["-2"]
@@ -34,17 +35,17 @@ def test_originals_then_the_values_that_are_shown(trajectories):
     "count, wanted, places", [(10, 5, [0, 2, 4, 6, 8]), (3, 5, [0, 1, 2]), (7, 1, [0]), (0, 4, [])]
 )
 def test_places_at_even_distances(count, wanted, places):
-    assert tsne.spread(count, wanted).tolist() == places
+    assert tsne.spread_places(count, wanted).tolist() == places
 
 
 def test_only_clips_that_every_perturbation_has(trajectories):
     first, second = trajectories(apart(8)), trajectories(apart(3))
-    table, _ = tsne.points(first, [(first, ["0"]), (second, ["0"])], 8)
+    table, _ = tsne.points([(first, ["0"]), (second, ["0"])], 8)
     assert set(table["clip"]) == {"clip000", "clip001", "clip002"} and len(table) == 3 * 3
     other = trajectories(apart(2))
     object.__setattr__(other, "clip", np.array(["x", "y"]))
     with pytest.raises(UserError, match="no clip is valid for encoder under all of gain, gain"):
-        tsne.points(first, [(first, ["0"]), (other, ["0"])], 8)
+        tsne.points([(first, ["0"]), (other, ["0"])], 8)
 
 
 def test_who_is_close_stays_close():
@@ -77,16 +78,17 @@ def test_the_stage(on_disk):
         "run: {encoders: [mfcc], perturbations: [gain]}\ntsne: {clips: 4, perplexity: 30, seed: 0}\n"
     )
     with pytest.raises(SystemExit, match="dvc repro consistency@mfcc-gain"):
-        tsne.main(["mfcc"])
-    path = paths.metrics("consistency", "mfcc", "gain")
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"sides": {"below": {"smallest": "-6"}, "above": {"smallest": "3"}}}))
-    tsne.main(["mfcc"])
+        stage.main(["mfcc"])
+    t, audio = read_trajectories("mfcc", "gain"), {"dtw": 1 - np.eye(7)}
+    options = Consistency(latent=("cosine",), threshold=0.9, seed=0, bootstrap=2, confidence=0.9)
+    sides = consistency.analyse(t, lambda value: audio, options, neutral=0)[0]
+    write_result(paths.metrics("consistency", "mfcc", "gain"), ConsistencyResult, sides)
+    stage.main(["mfcc"])
     first = paths.tsne("mfcc").read_bytes()
     table = pd.read_csv(paths.tsne("mfcc"), dtype={"value": str})
     assert table.columns.tolist() == list(tsne.COLUMNS)
     assert table["value"].tolist() == 4 * ["original"] + 4 * ["-6"] + 4 * ["3"]
     assert table["clip"].tolist()[:4] == ["clip0", "clip1", "clip3", "clip5"]
     assert table["label"].tolist()[:4] == ["cello", "flute", "flute", "flute"]
-    tsne.main(["mfcc"])
+    stage.main(["mfcc"])
     assert paths.tsne("mfcc").read_bytes() == first

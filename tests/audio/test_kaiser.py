@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earshift.audio.kaiser import resampled
+from earshift.audio.kaiser import resample
 
 REFERENCE = np.load(Path(__file__).with_name("fixtures") / "openl3_resampled.npz")
 
@@ -21,7 +21,7 @@ def signal(rate):
 
 @pytest.mark.parametrize("rate", sorted(map(int, REFERENCE.files)))
 def test_it_is_resampy_before_0_3(rate):
-    found = resampled(signal(rate), rate, 48000)
+    found = resample(signal(rate), rate, 48000)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, REFERENCE[str(rate)], rtol=0, atol=1e-14)
 
@@ -33,7 +33,7 @@ def test_there_are_rates_whose_filter_is_stretched_inexactly():
 
 @pytest.mark.parametrize(("rate", "tolerance"), [(44100, 1e-6), (8000, 1e-6), (48001, 1e-3), (96000, 1e-6)])
 def test_a_tone_stays_the_same_tone(rate, tolerance):
-    found = resampled(np.sin(2 * np.pi * 440 / rate * np.arange(rate)), rate, 48000)
+    found = resample(np.sin(2 * np.pi * 440 / rate * np.arange(rate)), rate, 48000)
     expected = np.sin(2 * np.pi * 440 / 48000 * np.arange(len(found)))
     middle = slice(4800, -4800)
     gain = np.dot(found[middle], expected[middle]) / np.dot(expected[middle], expected[middle])
@@ -47,16 +47,16 @@ def test_a_tone_stays_the_same_tone(rate, tolerance):
      (3, 96000, 1), (2, 192000, 1), (1, 96000, 1), (7, 48000, 7)],
 )  # fmt: skip
 def test_length(samples, rate, length):
-    assert len(resampled(np.ones(samples), rate, 48000)) == length
+    assert len(resample(np.ones(samples), rate, 48000)) == length
 
 
 def test_equal_rates_change_nothing(rng):
     x = rng.standard_normal(100)
-    np.testing.assert_array_equal(resampled(x, 48000, 48000), x)
+    np.testing.assert_array_equal(resample(x, 48000, 48000), x)
 
 
 def test_other_layouts_and_types_are_taken(rng):
     stereo = rng.integers(-3000, 3000, (300, 2)).astype(np.float32)
     np.testing.assert_array_equal(
-        resampled(stereo[:, 0], 44100, 48000), resampled(stereo[:, 0].astype(np.float64).copy(), 44100, 48000)
+        resample(stereo[:, 0], 44100, 48000), resample(stereo[:, 0].astype(np.float64).copy(), 44100, 48000)
     )

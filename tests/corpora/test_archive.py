@@ -103,7 +103,7 @@ def test_a_bomb_of_shared_data(zipped):
         archive.members(path, largest=MIB)
 
 
-def test_data_beyond_the_directory(zipped):
+def test_data_after_the_directory(zipped):
     path = zipped(("a.wav", b"1" * 500))
     patched(path, CENTRAL, 20, struct.pack("<I", 5000))
     with pytest.raises(UserError, match="'a.wav' on top of each other"):

@@ -1,4 +1,4 @@
-"""The stages source and corpus: what they write, that it is the same everywhere, whole or not at all, and messages."""
+"""The stages corpus_inputs and corpus: what they write, the same everywhere, whole or not at all, and messages."""
 
 import hashlib
 import os
@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from earshift.corpora import packing
 from earshift.errors import UserError
-from earshift.pipeline import corpus as build_module
 from earshift.pipeline import paths
 from earshift.pipeline.audio_files import corpus_audio_path
 from earshift.pipeline.corpus import build
 from earshift.pipeline.corpus_audio import corpus_audio
-from earshift.pipeline.corpus_inputs import describe
+from earshift.pipeline.corpus_inputs import write_corpus_inputs
 from earshift.storage.clips import read_clips
 from earshift.storage.files import read_json
 from earshift.storage.packed_audio import AudioReader
@@ -181,7 +181,7 @@ def test_a_failed_build_leaves_no_half_corpus(edited, monkeypatch):
     def fail(*arguments):
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(build_module, "_table", fail)
+    monkeypatch.setattr(packing, "assign_splits", fail)
     with pytest.raises(RuntimeError):
         build(edited(SMALL | {"corpus.general_midi.seed": 1}))
     assert not paths.CLIPS.exists() and packed_files() == packed
@@ -217,16 +217,16 @@ def test_audio_that_is_missing_is_packed_again(of_folder, mixed, capsys):
     assert "is not there and is packed again" in capsys.readouterr().out
 
 
-def test_audio_of_a_source_that_is_elsewhere(of_folder, mixed):
+def test_audio_of_a_corpus_that_is_elsewhere(of_folder, mixed):
     params = of_folder()
     build(params)
     corpus_audio_path().unlink()
     mixed.rename(mixed.with_name("elsewhere"))
-    with pytest.raises(UserError, match="neither it nor its source is here .*does not exist.*make pull AUDIO=1"):
+    with pytest.raises(UserError, match="nor the corpus it is packed from is here .*does not exist.*make pull AUDIO=1"):
         corpus_audio(params)
 
 
-def test_audio_of_a_source_that_has_changed(of_folder, mixed):
+def test_audio_of_a_corpus_that_has_changed(of_folder, mixed):
     params = of_folder()
     build(params)
     corpus_audio_path().unlink()
@@ -235,48 +235,47 @@ def test_audio_of_a_source_that_has_changed(of_folder, mixed):
         corpus_audio(params)
 
 
-# --------------------------------------------------------------------------------------------------------------- source
+# --------------------------------------------------------------------------------------------------------------- inputs
 
 
-def test_source_says_what_the_corpus_is_made_from(edited):
-    describe(edited(SMALL).corpus)
-    source = read_json(paths.CORPUS_INPUTS)
-    assert source["corpus"] == "general_midi" and source["options"]["pieces"] == 2
+def test_inputs_state_what_the_corpus_is_made_from(edited):
+    write_corpus_inputs(edited(SMALL).corpus)
+    inputs = read_json(paths.CORPUS_INPUTS)
+    assert inputs["corpus"] == "general_midi" and inputs["options"]["pieces"] == 2
     # sha256sum of the soundfont
-    assert source["identity"]["soundfont"] == "82475b91a76de15cb28a104707d3247ba932e228bada3f47bba63c6b31aaf7a1"
-    assert set(source["identity"]["packages"]) == {"numpy", "pyloudnorm", "tinysoundfont"}
+    assert inputs["content"]["soundfont"] == "82475b91a76de15cb28a104707d3247ba932e228bada3f47bba63c6b31aaf7a1"
+    assert set(inputs["content"]["packages"]) == {"numpy", "pyloudnorm", "tinysoundfont"}
 
 
-def test_source_is_left_alone_until_something_changes(of_folder, mixed):
-    describe(of_folder().corpus)
+def test_inputs_are_left_alone_until_something_changes(of_folder, mixed):
+    write_corpus_inputs(of_folder().corpus)
     os.utime(paths.CORPUS_INPUTS, (1, 1))
     before = paths.CORPUS_INPUTS.read_bytes()
-    describe(of_folder().corpus)
+    write_corpus_inputs(of_folder().corpus)
     assert paths.CORPUS_INPUTS.stat().st_mtime == 1 and paths.CORPUS_INPUTS.read_bytes() == before
     (mixed / "new.wav").write_bytes((mixed / "a b" / "clip 0.wav").read_bytes())
-    describe(of_folder().corpus)
+    write_corpus_inputs(of_folder().corpus)
     assert paths.CORPUS_INPUTS.read_bytes() != before
 
 
-def test_a_source_that_is_elsewhere_stays_as_it_was_pulled(of_folder, mixed, capsys):
+def test_inputs_of_a_corpus_that_is_elsewhere_stay_as_it_was_pulled(of_folder, mixed, capsys):
     """A colleague who has the embeddings needs neither the audio nor the folder it came from."""
-    describe(of_folder().corpus)
+    write_corpus_inputs(of_folder().corpus)
     before = paths.CORPUS_INPUTS.read_bytes()
     elsewhere = of_folder(mixed.parent / "theirs")
     with pytest.raises(UserError, match="which does not exist"):  # another folder than that of the file
-        describe(elsewhere.corpus)
+        write_corpus_inputs(elsewhere.corpus)
     mixed.rename(mixed.with_name("elsewhere"))
-    describe(of_folder().corpus)
+    write_corpus_inputs(of_folder().corpus)
     assert paths.CORPUS_INPUTS.read_bytes() == before
     assert (
-        "source of folder is not here; going on with data/inputs/corpus.json as it was pulled"
-        in capsys.readouterr().out
+        "the audio of folder is not here; data/inputs/corpus.json is used as it was pulled" in capsys.readouterr().out
     )
     with pytest.raises(UserError, match="which does not exist"):  # other options
-        describe(of_folder(**{"corpus.folder.clip_seconds": 0.5}).corpus)
+        write_corpus_inputs(of_folder(**{"corpus.folder.clip_seconds": 0.5}).corpus)
     paths.CORPUS_INPUTS.unlink()
     with pytest.raises(UserError, match="which does not exist"):
-        describe(of_folder().corpus)
+        write_corpus_inputs(of_folder().corpus)
 
 
 @pytest.mark.parametrize(
@@ -303,15 +302,15 @@ def test_the_gate_stops_with_one_line(workspace, edited, changes, message):
     assert not paths.CORPUS_INPUTS.exists()
 
 
-def test_the_gate_is_quick(workspace):
-    """It runs on every dvc repro. Processor time, so that a busy machine does not fail it; 0.25 s where written."""
+def test_the_first_stage_imports_nothing_heavy(workspace):
+    """It runs on every dvc repro, and reads params.yaml with all that it names."""
+    code = """
+import runpy, sys
+runpy.run_module("stages.corpus_inputs", run_name="__main__")
+heavy = {"torch", "numba", "sklearn", "scipy.stats", "pandas", "matplotlib", "librosa", "mlflow", "dvc", "requests"}
+print("heavy:", sorted(heavy & set(sys.modules)))
+"""
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "stages.corpus_inputs"]
-    spent = []
-    for _ in range(3):
-        before = os.times()
-        subprocess.run(command, check=True, env=environment)
-        after = os.times()
-        spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(spent) < 1.0
+    run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+    assert "heavy: []" in run.stdout
     assert paths.CORPUS_INPUTS.exists()

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from earshift.corpora import folder as folder_module
-from earshift.corpora.checks import unusable
+from earshift.corpora.checks import audio_problem
 from earshift.errors import UserError
 from earshift.pipeline import paths
 
@@ -173,7 +173,7 @@ def test_a_file_without_permission(tmp_path, folder, write, workspace):
     corpus = folder(tmp_path / "audio")
     (clip,) = cut(corpus)
     assert clip.problem.startswith("cannot be read")
-    assert corpus.identity(corpus.recordings())["files"][0][2] is None
+    assert corpus.content_hashes(corpus.recordings())["files"][0][2] is None
 
 
 def test_an_mp3_whose_header_promises_too_much(tmp_path, folder):
@@ -193,12 +193,12 @@ def test_an_mp3_whose_header_promises_too_much(tmp_path, folder):
 
 
 def test_unusable_knows_the_edges():
-    assert unusable(np.zeros((2, 0), np.float32)) == "empty"
+    assert audio_problem(np.zeros((2, 0), np.float32)) == "empty"
     lowest = np.array([[0, -32768]], np.int16)
-    assert unusable(lowest) == ""
-    assert unusable(np.full((1, 9), 10 ** (-90.1 / 20), np.float32)).startswith("silent")
-    assert unusable(np.full((1, 9), 10 ** (-89.9 / 20), np.float32)) == ""
-    assert unusable(np.array([[0.5, np.nan, -np.inf]], np.float32)) == "2 of 3 samples are NaN or infinite"
+    assert audio_problem(lowest) == ""
+    assert audio_problem(np.full((1, 9), 10 ** (-90.1 / 20), np.float32)).startswith("silent")
+    assert audio_problem(np.full((1, 9), 10 ** (-89.9 / 20), np.float32)) == ""
+    assert audio_problem(np.array([[0.5, np.nan, -np.inf]], np.float32)) == "2 of 3 samples are NaN or infinite"
 
 
 # ----------------------------------------------------------------------------------------------- folders that are wrong
@@ -282,7 +282,7 @@ def test_tags_of_a_table(labelled):
         ("sub/c.wav", ("00s",), ""),
         ("sub/d.wav", (), ""),
     ]
-    assert corpus.separated(corpus.recordings()[0]) is None
+    assert corpus.separate(corpus.recordings()[0]) is None
 
 
 BAD_TABLES = {
@@ -316,24 +316,24 @@ def test_a_table_that_is_missing(tmp_path, folder, write):
         folder(tmp_path, labels=str(tmp_path / "none.csv")).recordings()
 
 
-# ------------------------------------------------------------------------------------------------------------- identity
+# ------------------------------------------------------------------------------------------------------------- hashes
 
 
 def test_identity_follows_content_and_labels(labelled, workspace, tmp_path, write):
     corpus = labelled("file,label\na.wav,x\n")
 
-    def identity():
-        return corpus.identity(corpus.recordings())
+    def hashes():
+        return corpus.content_hashes(corpus.recordings())
 
-    first = identity()
-    assert [row[0] for row in first["files"]] == ["a.wav", "b.wav", "sub/c.wav", "sub/d.wav"] and identity() == first
+    first = hashes()
+    assert [row[0] for row in first["files"]] == ["a.wav", "b.wav", "sub/c.wav", "sub/d.wav"] and hashes() == first
     os.utime(tmp_path / "audio" / "a.wav", (1, 1))
-    assert identity() == first
+    assert hashes() == first
     write(tmp_path / "audio" / "b.wav")
-    second = identity()
+    second = hashes()
     assert [a == b for a, b in zip(first["files"], second["files"], strict=True)] == [True, False, True, True]
     (tmp_path / "labels.csv").write_text("file,label\na.wav,y\n")
-    assert identity()["labels"] != second["labels"] and identity()["files"] == second["files"]
+    assert hashes()["labels"] != second["labels"] and hashes()["files"] == second["files"]
 
 
 def test_hashes_are_sha256_and_remembered(tmp_path, folder, write, workspace, monkeypatch):
@@ -342,16 +342,17 @@ def test_hashes_are_sha256_and_remembered(tmp_path, folder, write, workspace, mo
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "a.wav").write_bytes(b"abc")
     corpus = folder(tmp_path / "audio")
+    hashes.remember_in(paths.HASHES)
     # FIPS 180-2, appendix B.1
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert corpus.identity(corpus.recordings())["files"] == [["a.wav", 3, digest]]
+    assert corpus.content_hashes(corpus.recordings())["files"] == [["a.wav", 3, digest]]
 
     asked = []
     monkeypatch.setattr(hashes, "digest", lambda file, algorithm: asked.append(os.path.basename(file)) or "new")
     write(tmp_path / "audio" / "b.wav")
-    assert [row[2] for row in corpus.identity(corpus.recordings())["files"]] == [digest, "new"]
-    corpus.identity(corpus.recordings())
+    assert [row[2] for row in corpus.content_hashes(corpus.recordings())["files"]] == [digest, "new"]
+    corpus.content_hashes(corpus.recordings())
     assert asked == ["b.wav"]
     (workspace / paths.HASHES).write_text("{torn")
-    corpus.identity(corpus.recordings())
+    corpus.content_hashes(corpus.recordings())
     assert sorted(asked) == ["a.wav", "b.wav", "b.wav"]

@@ -11,14 +11,14 @@ import soundfile
 from benchmarks.mirror import fsd50k as layout
 from benchmarks.mirror.irmas import wav
 from earshift.corpora import fsd50k as fsd50k_module
-from earshift.corpora.base import TAG_SEPARATOR, listed
+from earshift.corpora.base import TAG_SEPARATOR, list_recordings
 from earshift.corpora.fsd50k import ARCHIVES, Fsd50k
 from earshift.errors import UserError
 from earshift.options import check
 from earshift.pipeline import paths
 from earshift.pipeline.corpus import build
-from earshift.pipeline.corpus_inputs import describe
-from earshift.storage import downloads as fetch
+from earshift.pipeline.corpus_inputs import write_corpus_inputs
+from earshift.storage import downloads
 from earshift.storage.clips import read_clips
 
 DEV, EVAL, GROUND_TRUTH = layout.DEV, layout.EVAL, layout.GROUND_TRUTH
@@ -29,7 +29,7 @@ def make(root=None):
 
 
 def cut(corpus):
-    return [clip for recording in listed(corpus, "error") for clip in corpus.clips(recording)]
+    return [clip for recording in list_recordings(corpus, "error") for clip in corpus.clips(recording)]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def root(written, tmp_path):
 @pytest.fixture
 def mirror(tmp_path, workspace, monkeypatch):
     """A mirror with archives in the official number of parts, which are not the official ones."""
-    monkeypatch.setenv(fetch.MIRROR, str(layout.write_archives(tmp_path / "mirror", part=150_000)))
-    monkeypatch.setenv(fetch.UNPINNED, "1")
+    monkeypatch.setenv(downloads.MIRROR, str(layout.write_archives(tmp_path / "mirror", part=150_000)))
+    monkeypatch.setenv(downloads.UNPINNED, "1")
     return tmp_path / "mirror"
 
 
@@ -100,18 +100,18 @@ def test_archives_in_parts_are_the_folder(written, mirror):
 
 def test_official_archives_are_trusted_in_their_headers(written, mirror, monkeypatch):
     expected = make(written).extent(make(written).recordings())
-    monkeypatch.setattr(fetch, "official", lambda path, remote: True)
+    monkeypatch.setattr("earshift.corpora.places.is_official", lambda path, remote: True)
     monkeypatch.setattr(fsd50k_module, "_header", None)
     assert make().extent(make().recordings()) == expected
 
 
 def test_what_cannot_be_fetched_is_named_with_its_hash(workspace, monkeypatch):
     nowhere = {
-        folder: tuple(fetch.Remote(r.file, ("http://127.0.0.1:9/x",), r.hashes, r.size) for r in remotes)
+        folder: tuple(downloads.Remote(r.file, ("http://127.0.0.1:9/x",), r.hashes, r.size) for r in remotes)
         for folder, remotes in ARCHIVES.items()
     }
     monkeypatch.setattr(fsd50k_module, "ARCHIVES", nowhere)
-    monkeypatch.delenv(fetch.MIRROR, raising=False)
+    monkeypatch.delenv(downloads.MIRROR, raising=False)
     assert not make().at_hand()
     message = (
         r"FSD50K.ground_truth.zip cannot be fetched .*\(md5 ca27382c195e37d2269c4c866dd73485\); or name a folder that "
@@ -122,20 +122,20 @@ def test_what_cannot_be_fetched_is_named_with_its_hash(workspace, monkeypatch):
 
 
 def test_a_stand_in_needs_to_be_wanted(mirror, monkeypatch):
-    monkeypatch.delenv(fetch.UNPINNED)
+    monkeypatch.delenv(downloads.UNPINNED)
     with pytest.raises(UserError, match=r"ground_truth.zip has md5 .*, expected ca27382c"):
         make().recordings()
 
 
 def test_identity_follows_audio_and_labels(root, workspace, rewritten):
     corpus = make(root)
-    before = corpus.identity(corpus.recordings())
+    before = corpus.content_hashes(corpus.recordings())
     rewritten("dev.csv", '1021,"Rain', '1021,"Speech,Human_voice,Rain')
-    after = corpus.identity(corpus.recordings())
+    after = corpus.content_hashes(corpus.recordings())
     assert [key for key in before if before[key] != after[key]] == [GROUND_TRUTH]
     path = root / EVAL / "1084.wav"
     path.write_bytes(path.read_bytes()[:-2] + b"\1\0")
-    assert corpus.identity(corpus.recordings())[EVAL] != after[EVAL]
+    assert corpus.content_hashes(corpus.recordings())[EVAL] != after[EVAL]
 
 
 # --------------------------------------------------------------------------------------------------------------- wrong
@@ -207,10 +207,10 @@ def test_what_is_wrong_with_clips_is_said_before_anything_is_packed(root, worksp
     bad, message = spoil(root)
     options = {"corpus.name": "fsd50k", "corpus.fsd50k": {"root": str(root)}, "compute.workers": 1}
     with pytest.raises(UserError, match=f"corpus fsd50k: {message}") as raised:
-        describe(edited(options).corpus)
+        write_corpus_inputs(edited(options).corpus)
     assert "\n" not in str(raised.value) and "on_bad_clip: skip" in str(raised.value)
     assert not paths.AUDIO.exists()
-    left = [clip for recording in listed(make(root), "skip") for clip in make(root).clips(recording)]
+    left = [clip for recording in list_recordings(make(root), "skip") for clip in make(root).clips(recording)]
     assert {clip.clip for clip in left if clip.problem} == bad and len(left) == 18
 
 
@@ -218,7 +218,7 @@ def test_all_that_is_wrong_is_said_at_once_and_skipped_on_demand(root, edited, c
     for spoil in (unknown_label, without_audio, empty, stranger):
         spoil(root)
     with pytest.raises(UserError) as raised:
-        listed(make(root), "error")
+        list_recordings(make(root), "error")
     assert [str(raised.value).count(word) for word in ("lacks: ", "no audio: ", "empty: ", "no row ")] == [1] * 4
     options = {"corpus.name": "fsd50k", "corpus.fsd50k": {"root": str(root)}, "compute.workers": 1}
     build(edited(options | {"corpus.on_bad_clip": "skip"}))

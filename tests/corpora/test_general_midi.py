@@ -9,8 +9,8 @@ import pyloudnorm
 import pytest
 
 from earshift.corpora import general_midi, score
-from earshift.corpora.general_midi import rendered
-from earshift.corpora.score import INSTRUMENTS, STYLES, Part, Score, composed
+from earshift.corpora.general_midi import render
+from earshift.corpora.score import INSTRUMENTS, STYLES, Part, Score, compose
 from earshift.corpora.tags import tags
 from earshift.errors import UserError
 
@@ -101,9 +101,9 @@ def test_every_clip_has_the_loudness_and_none_clips(midi):
 def test_level_of_a_tone_is_that_of_the_standard(midi):
     """BS.1770-4: a full-scale 997 Hz sine in one of two channels reads -3.01 LKFS, in both 0.00 (to 0.1 dB)."""
     tone = 0.7 * np.sin(2 * np.pi * 997 * np.arange(3 * 44100) / 44100)
-    both = midi(loudness=-20).levelled(np.stack([tone, tone]).astype(np.float32))
+    both = midi(loudness=-20).match_loudness(np.stack([tone, tone]).astype(np.float32))
     assert np.abs(both).max() / 32768 == pytest.approx(10 ** (-20 / 20), rel=0.01)
-    one = midi(loudness=-23).levelled(np.stack([tone, 0 * tone]).astype(np.float32))
+    one = midi(loudness=-23).match_loudness(np.stack([tone, 0 * tone]).astype(np.float32))
     assert np.abs(one[0]).max() / 32768 == pytest.approx(10 ** (-19.99 / 20), rel=0.01)
 
 
@@ -111,12 +111,12 @@ def test_level_of_a_tone_is_that_of_the_standard(midi):
 def test_loudness_holds_where_peaks_must_be_rounded_off(midi, loudness, rng):
     corpus = midi(loudness=loudness)
     bursts = rng.normal(0, 1, (2, 3 * 44100)) * np.exp(-(np.arange(3 * 44100) % 11025) / 150)
-    levelled = corpus.levelled(bursts.astype(np.float32))
-    loud = pyloudnorm.Meter(44100).integrated_loudness(levelled.T / 32768)
+    matched = corpus.match_loudness(bursts.astype(np.float32))
+    loud = pyloudnorm.Meter(44100).integrated_loudness(matched.T / 32768)
     assert loud == pytest.approx(loudness, abs=0.2)
-    assert np.abs(levelled.astype(int)).max() <= 32768
+    assert np.abs(matched.astype(int)).max() <= 32768
     order = np.argsort(bursts[0])  # what is rounded off still rises with what it was
-    assert (np.diff(levelled[0][order].astype(int)) >= 0).all()
+    assert (np.diff(matched[0][order].astype(int)) >= 0).all()
 
 
 def test_what_stays_below_the_knee_is_only_scaled(midi):
@@ -145,18 +145,18 @@ def test_clips_are_stems_added_up(midi):
 
 @pytest.mark.parametrize("loudness", [-20, -10])
 def test_stems_of_a_clip_are_levelled_alike(midi, loudness):
-    """Each stem is its part of the mix times what the clip as a whole was levelled by, rounded-off peaks included."""
+    """Each stem is its part of the mix times what the clip as a whole was matched by, rounded-off peaks included."""
     corpus = midi(pieces=1, excerpts=1, clip_seconds=0.5, loudness=loudness)
     recording = corpus.recordings()[10]  # a voice, whose peaks pass the knee at -10 LUFS
-    (clip,), ((predominant, accompaniment),) = corpus.clips(recording), corpus.separated(recording)
+    (clip,), ((predominant, accompaniment),) = corpus.clips(recording), corpus.separate(recording)
     peaks = np.abs(clip.audio.astype(int)) > 0.9 * 32768
     assert peaks.any() == (loudness == -10)
     np.testing.assert_allclose((predominant + accompaniment) * 32768, clip.audio, rtol=0, atol=0.51)
     start, stop = corpus.places(recording)[0]
     stems = [stem[:, start:stop] for stem in corpus.stems(recording)]
-    for levelled, stem in zip((predominant, accompaniment), stems, strict=True):
+    for matched, stem in zip((predominant, accompaniment), stems, strict=True):
         sounding = np.abs(stem) > 1e-6
-        factor = levelled[sounding] / stem[sounding]
+        factor = matched[sounding] / stem[sounding]
         usual = np.median(factor)
         np.testing.assert_allclose(factor[~peaks[sounding]], usual, rtol=1e-4)
         rounded_off = factor[peaks[sounding]] / usual
@@ -207,7 +207,7 @@ def spectrum_peak(audio, rate):
 
 def flute_pitch(key, tuning):
     part = Part(73, False, 64, ((0.5, 2.0, key, 100),))
-    audio = rendered((part,), tuning, samples=88200, sample_rate=44100)
+    audio = render((part,), tuning, samples=88200, sample_rate=44100)
     assert not audio[:, :22050].any() and audio[:, 22050:24000].any()
     return spectrum_peak(audio[0, 30000:80000], 44100)
 
@@ -222,9 +222,9 @@ def test_a_key_sounds_at_its_pitch():
 def test_drums_and_panning():
     hat = Part(0, True, 64, ((0.0, 0.1, 42, 100),))
     left = Part(73, False, 0, ((0.0, 0.5, 69, 100),))
-    drums = rendered((hat,), 0.0, samples=22050, sample_rate=44100)
+    drums = render((hat,), 0.0, samples=22050, sample_rate=44100)
     assert spectrum_peak(drums[0], 44100) > 2000
-    flute = rendered((left,), 0.0, samples=22050, sample_rate=44100)
+    flute = render((left,), 0.0, samples=22050, sample_rate=44100)
     assert rms(flute[0]) > 10 * rms(flute[1])
 
 
@@ -232,14 +232,14 @@ def test_parts_add_up():
     """To what the synthesizer's blocks make of it: envelopes step at every event, whichever part it belongs to."""
     one = Part(73, False, 64, ((0.0, 0.5, 69, 100),))
     two = Part(42, False, 40, ((0.1, 0.5, 50, 90),))
-    together = rendered((one, two), 0.1, samples=22050, sample_rate=44100)
-    apart = sum(rendered((part,), 0.1, samples=22050, sample_rate=44100) for part in (one, two))
+    together = render((one, two), 0.1, samples=22050, sample_rate=44100)
+    apart = sum(render((part,), 0.1, samples=22050, sample_rate=44100) for part in (one, two))
     assert rms(together - apart) < 0.005 * rms(together)
 
 
 def score_of(code, style, seconds, *, seed=3):
     instrument = INSTRUMENTS[code]
-    return composed(
+    return compose(
         np.random.SeedSequence(seed),
         instrument=instrument,
         style=STYLES[style],
@@ -252,7 +252,7 @@ def score_of(code, style, seconds, *, seed=3):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("code", INSTRUMENTS)
 def test_scores_are_playable(code, style):
-    """Keys in the instrument's range, no note without length, no pause beyond two bars, no double beside it."""
+    """Keys in the instrument's range, no note without length, no pause longer than two bars, no double beside it."""
     for seed in range(5):
         piece = score_of(code, style, 8.0, seed=seed)
         low, high = next(iter(INSTRUMENTS[code].programs.values()))
@@ -357,9 +357,9 @@ def other_soundfont(tmp_path, monkeypatch):
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
     monkeypatch.syspath_prepend(package.parent)
     monkeypatch.setattr(general_midi, "_FONT_PACKAGE", "other_midi")
-    general_midi.checked_soundfont.cache_clear()
+    general_midi.find_soundfont.cache_clear()
     yield package / general_midi.SOUNDFONT
-    general_midi.checked_soundfont.cache_clear()
+    general_midi.find_soundfont.cache_clear()
 
 
 def test_a_soundfont_with_another_hash(midi, other_soundfont):

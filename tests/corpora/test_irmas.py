@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from benchmarks.mirror import irmas as irmas_layout
 from benchmarks.mirror.irmas import CODES, FRAMES
 from earshift.corpora import irmas as irmas_module
-from earshift.corpora.base import listed
-from earshift.corpora.irmas import OFFICIAL, Irmas, parsed
+from earshift.corpora.base import list_recordings
+from earshift.corpora.irmas import OFFICIAL, Irmas, parse_name
 from earshift.errors import UserError
 from earshift.options import check
 from earshift.pipeline import paths
 from earshift.pipeline.audio_files import corpus_audio_path
 from earshift.pipeline.corpus import build
-from earshift.pipeline.corpus_inputs import describe
-from earshift.storage import downloads as fetch
+from earshift.pipeline.corpus_inputs import write_corpus_inputs
+from earshift.storage import downloads
 from earshift.storage.clips import read_clips
 from earshift.storage.files import read_json
 
@@ -90,8 +90,8 @@ def mirror(written, tmp_path, workspace, small, monkeypatch):
     """A mirror with an archive to spoil, which is not the official one."""
     (tmp_path / "mirror").mkdir()
     shutil.copy(written / "mirror" / "IRMAS-TrainingData.zip", tmp_path / "mirror")
-    monkeypatch.setenv(fetch.MIRROR, str(tmp_path / "mirror"))
-    monkeypatch.setenv(fetch.UNPINNED, "1")
+    monkeypatch.setenv(downloads.MIRROR, str(tmp_path / "mirror"))
+    monkeypatch.setenv(downloads.UNPINNED, "1")
     return tmp_path / "mirror" / "IRMAS-TrainingData.zip"
 
 
@@ -105,7 +105,7 @@ def table(tmp_path):
             writer = csv.writer(file)
             writer.writerow(([""] if index else []) + columns.split(","))
             for number, (name, split) in enumerate(rows):
-                group, label, genre = NAMES.get(name) or told(name)
+                group, label, genre = NAMES.get(name) or parts_of(name)
                 cells = {"instrument": label, "genre": genre, "file_name": name, "split": split, "extra": ""}
                 writer.writerow(([number] if index else []) + [cells[column] for column in columns.split(",")])
         return path
@@ -113,7 +113,7 @@ def table(tmp_path):
     return write
 
 
-def told(name):
+def parts_of(name):
     """(group, label, genre) as the study reads a name: first and last brackets, four digits before the underscores."""
     words = re.findall(r"\[([^\]]*)\]", name)
     return name.rpartition("__")[0][-4:], LABELS[words[0]], GENRES[words[-1]]
@@ -128,8 +128,8 @@ def stems(pieces=PIECES):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_real_names(name):
-    found = parsed(name)
-    assert (found.group, found.label, found.genre) == NAMES[name] == told(name) and found.clip == name
+    found = parse_name(name)
+    assert (found.group, found.label, found.genre) == NAMES[name] == parts_of(name) and found.clip == name
     assert found.instrument == name.partition("[")[2][:3]
 
 
@@ -143,17 +143,17 @@ def test_real_names(name):
 )
 def test_every_name_of_the_official_forms(code, drums, genre, number, piece, order):
     name = f"{'' if order is None else f'{order:03d}__'}[{code}]{drums}[{genre}]{number:04d}__{piece}"
-    found = parsed(name)
-    assert (found.group, found.label, found.genre) == told(name)
+    found = parse_name(name)
+    assert (found.group, found.label, found.genre) == parts_of(name)
     assert (found.clip, found.instrument) == (name, code)
 
 
 @given(st.sampled_from(sorted(NAMES)), st.integers(0, 30), st.integers(0, 2), st.text("[]_-. 012cé٣\n", max_size=2))
 def test_names_with_a_slip_are_refused_or_read_as_the_study_reads_them(name, at, dropped, put):
     text = name[:at] + put + name[at + dropped :]
-    found = parsed(text)
+    found = parse_name(text)
     if found is not None:
-        assert (found.group, found.label, found.genre) == told(text) and found.clip == text
+        assert (found.group, found.label, found.genre) == parts_of(text) and found.clip == text
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_names_with_a_slip_are_refused_or_read_as_the_study_reads_them(name, at,
     ],
 )
 def test_what_is_no_name(name):
-    assert parsed(name) is None
+    assert parse_name(name) is None
 
 
 def test_official_counts():
@@ -197,7 +197,7 @@ def test_clips_are_what_soundfile_reads(place, written, mirror, table):
         audio, rate = soundfile.read(written / irmas_layout.FOLDER / name, dtype="int16")
         np.testing.assert_array_equal(clip.audio, audio.T, strict=True)
         assert clip.sample_rate == rate == 44100 and clip.problem == clip.split == ""
-        assert (clip.group, clip.label, clip.genre) == told(clip.clip)
+        assert (clip.group, clip.label, clip.genre) == parts_of(clip.clip)
     assert corpus.dtype(recordings) == "int16" and corpus.extent(recordings) == (33, 33 * 2 * FRAMES)
     assert len({clip.label for clip in clips}) == 11 and len({clip.group for clip in clips}) == 22
 
@@ -207,7 +207,7 @@ def test_folder_and_archive_are_packed_alike(written, mirror, edited):
     contents = []
     for root, workers in ((None, 2), (written, 1)):
         base = edited({"compute.workers": workers})
-        corpus = dataclasses.replace(base.corpus, name="irmas", source=make(root))
+        corpus = dataclasses.replace(base.corpus, name="irmas", chosen=make(root))
         build(dataclasses.replace(base, corpus=corpus))
         contents.append((paths.CLIPS.read_bytes(), corpus_audio_path().read_bytes()))
     assert contents[0] == contents[1]
@@ -240,14 +240,14 @@ def test_headers_are_read_without_the_audio(root, monkeypatch):
 def test_the_pinned_archive_is_not_doubted(mirror, monkeypatch):
     """Its clips are as the authors made them, even where their headers are not what this module expects."""
     data = mirror.read_bytes()
-    monkeypatch.delenv(fetch.UNPINNED)
+    monkeypatch.delenv(downloads.UNPINNED)
     pinned = dataclasses.replace(irmas_module.ARCHIVE, hashes=(("md5", hashlib.md5(data).hexdigest()),))
     monkeypatch.setattr(irmas_module, "ARCHIVE", pinned)
-    monkeypatch.setattr(irmas_module, "wav_header", None)
+    monkeypatch.setattr(irmas_module, "_header", None)
     corpus = make()
     recordings = corpus.recordings()
     assert corpus.extent(recordings) == (33, 33 * 2 * FRAMES) and corpus.problems(recordings) == []
-    assert corpus.identity(recordings)["audio"] == f"md5 {hashlib.md5(data).hexdigest()}"
+    assert corpus.content_hashes(recordings)["audio"] == f"md5 {hashlib.md5(data).hexdigest()}"
 
 
 # ------------------------------------------------------------------------------------------------- sets that are wrong
@@ -278,40 +278,41 @@ def spoil(root):
 def test_all_that_is_wrong_is_said_at_once(root):
     names = spoil(root)
     with pytest.raises(UserError) as error:
-        listed(make(root), "error")
+        list_recordings(make(root), "error")
     message = str(error.value)
     assert "\n" not in message and message.startswith(
-        f"corpus irmas: 33 clips where IRMAS has 35: cel 2 of 3, voi 3 of 4 ({fetch.UNPINNED}=1 takes a stand-in for "
-        f"the whole set); what does not belong in {root}: 5 files (Thumbs.db (not in the folder of an instrument), "
+        f"corpus irmas: 33 clips where IRMAS has 35: cel 2 of 3, voi 3 of 4 ({downloads.UNPINNED}=1 takes a stand-in "
+        f"for the whole set); files that do not belong in {root}: 5 files (Thumbs.db (not in the folder of an "
+        "instrument), "
     )
-    for stranger in (
+    for other in (
         f"cel/{names[3][4:]} (in the folder of another instrument)",
         "cel/[cel][cla]0777__1 (1).wav (no name of IRMAS)",
         "cel/[cel][cla]0777__1.wav.part (no .wav file)",
         "drums/[cel][cla]0777__1.wav (not in the folder of an instrument)",
     ):
-        assert stranger in message
+        assert other in message
     assert (
-        f"; what cannot be used: 3 clips ({names[4]} (cannot be read: empty file), "
+        f"; clips that cannot be used: 3 clips ({names[4]} (cannot be read: empty file), "
         f"{names[6]} (22050 Hz instead of 44100, 1 ch instead of 2, 6.000 s instead of 3), "
-        f"{names[9]} (cut short after 74989 of {FRAMES} samples)). Put that right, or go on with what can be used: "
-        "corpus.on_bad_clip: skip"
+        f"{names[9]} (cut short after 74989 of {FRAMES} samples)). Mend that, or go on with the clips that can be "
+        "used: corpus.on_bad_clip: skip"
     ) in message
 
 
 def test_the_gate_asks(root, edited):
     spoil(root)
-    corpus = dataclasses.replace(edited({}).corpus, name="irmas", source=make(root))
+    corpus = dataclasses.replace(edited({}).corpus, name="irmas", chosen=make(root))
     with pytest.raises(UserError, match="corpus irmas: 33 clips where IRMAS has 35"):
-        describe(corpus)
-    describe(dataclasses.replace(corpus, on_bad_clip="skip"))
-    assert read_json(paths.CORPUS_INPUTS)["identity"]["clips"] == 31
+        write_corpus_inputs(corpus)
+    write_corpus_inputs(dataclasses.replace(corpus, on_bad_clip="skip"))
+    assert read_json(paths.CORPUS_INPUTS)["content"]["clips"] == 31
 
 
 def test_skip_prints_and_goes_on(root, capsys):
     names = spoil(root)
     corpus = make(root)
-    recordings = listed(corpus, "skip")
+    recordings = list_recordings(corpus, "skip")
     out = capsys.readouterr().out.splitlines()
     assert len(out) == 3 and all(line.startswith("corpus: ") for line in out) and out[0].startswith("corpus: 33 clips")
     clips = cut(corpus)
@@ -328,21 +329,21 @@ def test_more_clips_than_there_are(root):
     with pytest.raises(
         UserError, match=r"36 clips where IRMAS has 35: cel 4 of 3 .*9999__1.wav \(a second clip of that"
     ):
-        listed(make(root), "error")
+        list_recordings(make(root), "error")
 
 
 def test_stand_ins_may_have_any_number_of_clips(root, monkeypatch, capsys):
     monkeypatch.setattr(irmas_module, "OFFICIAL", OFFICIAL)
     corpus = make(root)
     with pytest.raises(UserError, match=r"35 clips where IRMAS has 6705: cel 3 of 388, cla 3 of 505, .*voi 4 of 778 "):
-        listed(corpus, "error")
+        list_recordings(corpus, "error")
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setenv(fetch.UNPINNED, "1")
-    assert len(listed(corpus, "error")) == 33
+    monkeypatch.setenv(downloads.UNPINNED, "1")
+    assert len(list_recordings(corpus, "error")) == 33
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
     assert err.startswith("corpus irmas: 35 clips where IRMAS has 6705: cel 3 of 388") and err.endswith(
-        f"; taken because {fetch.UNPINNED}=1\n"
+        f"; taken because {downloads.UNPINNED}=1\n"
     )
 
 
@@ -427,7 +428,7 @@ def test_a_damaged_archive(mirror):
     mirror.write_bytes(data)
     corpus = make()
     recordings = corpus.recordings()
-    assert corpus.problems(recordings) == [f"what cannot be used: {no_wav} (cannot be read: no WAV file)"]
+    assert corpus.problems(recordings) == [f"clips that cannot be used: {no_wav} (cannot be read: no WAV file)"]
     problems = {clip.clip: clip.problem for clip in cut(corpus) if clip.problem}
     assert problems == {
         torn.rpartition("/")[2][:-4]: f"cannot be read: Bad CRC-32 for file {torn!r}",
@@ -444,7 +445,7 @@ def test_an_archive_with_tricks(mirror):
 
 
 def test_an_archive_with_another_hash(mirror, monkeypatch):
-    monkeypatch.delenv(fetch.UNPINNED)
+    monkeypatch.delenv(downloads.UNPINNED)
     with pytest.raises(
         UserError, match=r"IRMAS-TrainingData.zip has md5 .*, expected 4fd9f5ed5a18d8e2687e6360b5f60afe"
     ):
@@ -453,7 +454,7 @@ def test_an_archive_with_another_hash(mirror, monkeypatch):
 
 def test_no_archive_to_be_had(workspace, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
-    monkeypatch.setenv(fetch.MIRROR, str(tmp_path / "empty"))
+    monkeypatch.setenv(downloads.MIRROR, str(tmp_path / "empty"))
     monkeypatch.setattr(irmas_module, "ARCHIVE", dataclasses.replace(irmas_module.ARCHIVE, urls=()))
     with pytest.raises(
         UserError, match=r"IRMAS-TrainingData.zip cannot be fetched .*; or name its folder, unpacked, in "
@@ -484,13 +485,13 @@ def test_roots_that_are_wrong(tmp_path, written):
 def test_a_table_is_the_corpus(root, table, edited, index):
     """As published: what it names, split as it says, neither balanced nor completed."""
     names = [name for name in stems() if "lat_sou" not in name][:20]
-    groups = sorted({told(name)[0] for name in names})
-    rows = [(name, "test" if told(name)[0] in groups[:3] else "train") for name in reversed(names)]
+    groups = sorted({parts_of(name)[0] for name in names})
+    rows = [(name, "test" if parts_of(name)[0] in groups[:3] else "train") for name in reversed(names)]
     corpus = make(root, table(rows, index=index))
     assert corpus.problems(corpus.recordings()) == []
     assert {clip.clip: clip.split for clip in cut(corpus)} == dict(rows)
     base = edited({"compute.workers": 1})
-    build(dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, name="irmas", source=corpus)))
+    build(dataclasses.replace(base, corpus=dataclasses.replace(base.corpus, name="irmas", chosen=corpus)))
     clips = read_clips(paths.CLIPS)
     assert dict(zip(clips["clip"], clips["split"], strict=True)) == dict(rows)
 
@@ -501,7 +502,7 @@ def test_a_table_may_be_brief_and_name_latin_soul(root, table):
     clips = cut(make(root, table(rows, columns="split,file_name")))
     assert {clip.clip: (clip.split, clip.genre) for clip in clips} == {
         latin: ("train", "latin_soul"),
-        stems()[0]: ("test", told(stems()[0])[2]),
+        stems()[0]: ("test", parts_of(stems()[0])[2]),
     }
 
 
@@ -527,15 +528,15 @@ def test_all_that_is_wrong_with_a_table(root, tmp_path):
     one, two, three, *_ = stems()
     path = tmp_path / "split.csv"
     path.write_text(
-        f"instrument,genre,file_name,split\ncello,{told(one)[2]},{one},train\ncello,{told(one)[2]},{one},train\n"
-        f"flute,{told(two)[2]},{two},valid\ncello,{told(three)[2]},{three},\ncello,classical,who knows,test\n"
+        f"instrument,genre,file_name,split\ncello,{parts_of(one)[2]},{one},train\ncello,{parts_of(one)[2]},{one},train\n"
+        f"flute,{parts_of(two)[2]},{two},valid\ncello,{parts_of(three)[2]},{three},\ncello,classical,who knows,test\n"
     )
     with pytest.raises(UserError) as error:
         make(root, path).recordings()
     assert str(error.value) == (
         f"corpus.irmas.split_csv: {path} names who knows, not found among the 35 that are there; names {one} more than "
         f"once; has splits other than train and test: 2 rows (row 4: 'valid', row 5: ''); contradicts the names of its "
-        f"clips: row 4: {two} is cello, {told(two)[2]}; correct or drop these rows"
+        f"clips: row 4: {two} is cello, {parts_of(two)[2]}; correct or drop these rows"
     )
 
 
@@ -564,47 +565,47 @@ def test_a_table_that_is_missing(root, tmp_path):
 
 def test_a_table_that_tears_a_recording(root, table):
     one, two = stems()[:2]
-    assert told(one)[0] == told(two)[0] == "0001"
+    assert parts_of(one)[0] == parts_of(two)[0] == "0001"
     with pytest.raises(UserError, match=r"group '0001' is in both train and test in .*split.csv"):
         make(root, table([(one, "train"), (two, "test")])).recordings()
 
 
-# ------------------------------------------------------------------------------------------------------------- identity
+# ------------------------------------------------------------------------------------------------------------- hashes
 
 
 def test_identity_follows_audio_and_table(root, workspace, table):
-    def identity(path=None):
+    def hashes(path=None):
         corpus = make(root, path)
-        return corpus.identity(corpus.recordings())
+        return corpus.content_hashes(corpus.recordings())
 
-    first = identity()
+    first = hashes()
     names = irmas_layout.names(PIECES)
     os.utime(root / names[0], (1, 1))
     (root / "NOTES").write_text("no clip")
-    assert identity() == first
+    assert hashes() == first
     content = bytearray((root / names[0]).read_bytes())
     content[5000] ^= 1
     (root / names[0]).write_bytes(content)
-    second = identity()
+    second = hashes()
     assert second != first
     (root / names[0]).rename(root / "cel" / "[cel][cla]0999__1.wav")
-    assert identity() not in (first, second)
+    assert hashes() not in (first, second)
 
     path = table([(stems()[1], "train"), (stems()[3], "test")])
-    with_table = identity(path)
+    with_table = hashes(path)
     assert with_table["clips"] == 2 and with_table["split_csv"] == hashlib.sha256(path.read_bytes()).hexdigest()
     table([(stems()[1], "test"), (stems()[3], "train")])
-    assert identity(path)["split_csv"] != with_table["split_csv"] and identity(path)["audio"] == with_table["audio"]
+    assert hashes(path)["split_csv"] != with_table["split_csv"] and hashes(path)["audio"] == with_table["audio"]
 
 
 def test_identity_of_a_stand_in_archive(mirror):
     corpus = make()
-    identity = corpus.identity(corpus.recordings())
-    assert identity == {
+    hashes = corpus.content_hashes(corpus.recordings())
+    assert hashes == {
         "clips": 33,
         "audio": hashlib.sha256(mirror.read_bytes()).hexdigest(),
         "split_csv": None,
     }
     with zipfile.ZipFile(mirror, "a") as archive:
         archive.writestr("IRMAS-TrainingData/readme-2.txt", "x")
-    assert corpus.identity(corpus.recordings())["audio"] != identity["audio"]
+    assert corpus.content_hashes(corpus.recordings())["audio"] != hashes["audio"]

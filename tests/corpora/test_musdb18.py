@@ -60,7 +60,7 @@ def test_pieces_are_slices_of_the_mixture(musdb, track):
 def test_vocals_against_the_rest(musdb, track):
     folder = track("A - One")
     corpus = musdb()
-    for piece, (vocals, rest) in enumerate(corpus.separated(corpus.recordings()[0])):
+    for piece, (vocals, rest) in enumerate(corpus.separate(corpus.recordings()[0])):
         place = slice(22050 * piece, 22050 * (piece + 1))
         np.testing.assert_array_equal(vocals * 32768, samples(folder, "vocals")[:, place])
         others = sum(samples(folder, stem)[:, place] for stem in ("drums", "bass", "other"))
@@ -74,7 +74,7 @@ def test_silent_pieces_are_left_out(musdb, track):
     soundfile.write(folder / "mixture.wav", mixture.T, 44100, subtype="PCM_16")
     corpus = musdb()
     assert [clip.clip for clip in cut(corpus)] == ["A - One#1", "A - One#3"]
-    _, (vocals, _) = corpus.separated(corpus.recordings()[0])
+    _, (vocals, _) = corpus.separate(corpus.recordings()[0])
     np.testing.assert_array_equal(vocals * 32768, samples(folder, "vocals")[:, 44100:66150])
 
 
@@ -86,7 +86,7 @@ def test_tracks_that_give_no_piece_say_so(musdb, track):
     problems = {clip.clip: clip.problem for clip in cut(corpus)}
     assert problems["A - One#1"] == "it lasts 0.3 s, less than corpus.musdb18.clip_seconds"
     assert problems["B - Two#1"].startswith("silent")
-    (nothing,) = corpus.separated(corpus.recordings()[0])
+    (nothing,) = corpus.separate(corpus.recordings()[0])
     assert [stem.shape for stem in nothing] == [(1, 0), (1, 0)]
 
 
@@ -119,13 +119,13 @@ def test_wav_files_that_are_wrong_are_found_by_their_headers(musdb, track):
 def test_identity_follows_what_is_read(musdb, track, workspace):
     folder = track("A - One")
     corpus = musdb()
-    first = corpus.identity(corpus.recordings())
+    first = corpus.content_hashes(corpus.recordings())
     (folder / "drums.wav").write_bytes(b"")
-    assert corpus.identity(corpus.recordings()) == first
+    assert corpus.content_hashes(corpus.recordings()) == first
     audio = samples(folder, "vocals")
     audio[0, 0] += 1
     soundfile.write(folder / "vocals.wav", audio.T, 44100, subtype="PCM_16")
-    assert corpus.identity(corpus.recordings()) != first
+    assert corpus.content_hashes(corpus.recordings()) != first
 
 
 # ----------------------------------------------------------------------------------------------- folders that are wrong
@@ -188,7 +188,7 @@ with open(sys.argv[-1] if probing else sys.argv[sys.argv.index("-i") + 1], "rb")
 
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
-    """Something that answers as ffmpeg does, first in the path."""
+    """Something that replies as ffmpeg does, first in the path."""
     for tool in ("ffmpeg", "ffprobe"):
         path = tmp_path / "bin" / tool
         path.parent.mkdir(exist_ok=True)
@@ -224,7 +224,7 @@ def test_streams_of_an_mp4(musdb, stems, stand_in):
         ("A - One#2", "test", 44100),
     ]
     np.testing.assert_array_equal(np.concatenate([clip.audio.T for clip in clips]), audio[0, :44100])
-    pairs = corpus.separated(recording)
+    pairs = corpus.separate(recording)
     np.testing.assert_array_equal(np.concatenate([vocals.T for vocals, _ in pairs]) * 32768, audio[4, :44100])
     for clip, (vocals, rest) in zip(clips, pairs, strict=True):
         np.testing.assert_array_equal((vocals + rest) * 32768, clip.audio)
@@ -259,7 +259,7 @@ def test_a_real_track(musdb, tmp_path):
     (expected,) = reference.DB(root=str(tmp_path), subsets=["train"])
     mixture = np.concatenate([clip.audio.T for clip in corpus.clips(recording)]) / 32768
     np.testing.assert_array_equal(mixture, expected.audio[: len(mixture)])
-    vocals = np.concatenate([vocals.T for vocals, _ in corpus.separated(recording)])
+    vocals = np.concatenate([vocals.T for vocals, _ in corpus.separate(recording)])
     np.testing.assert_array_equal(vocals, expected.targets["vocals"].audio[: len(vocals)])
 
 

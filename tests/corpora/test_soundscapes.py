@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from earshift.corpora.general_midi import checked_soundfont, rendered
+from earshift.corpora.general_midi import find_soundfont, render
 from earshift.corpora.score import Part
 from earshift.corpora.soundscapes import PARENTS, SOUNDS, Soundscapes
 from earshift.errors import UserError
 from earshift.options import check
-from earshift.pipeline.corpus_inputs import describe
+from earshift.pipeline.corpus_inputs import write_corpus_inputs
 
 OPTIONS = {
     "seed": 1, "count": 60, "shortest": 0.5, "longest": 1.5, "sample_rate": 16000,
@@ -54,7 +54,7 @@ def folder(tmp_path, rng):
 
 def samples_by_key():
     """Of every program and kit of the soundfont: (lowest key, highest key, sample) of all its zones, from the file."""
-    data = checked_soundfont().read_bytes()
+    data = find_soundfont().read_bytes()
 
     def chunk(name, size):
         at = data.index(name, data.index(b"pdta"))
@@ -101,7 +101,7 @@ def test_every_key_of_every_sound_is_heard():
     for sound in SOUNDS:
         for key in {sound.low, (sound.low + sound.high) // 2, sound.high}:
             part = Part(sound.program, sound.drums, 64, ((0, 0.2, key, 60),))
-            audio = rendered((part,), 0, samples=4000, sample_rate=16000)
+            audio = render((part,), 0, samples=4000, sample_rate=16000)
             assert np.abs(audio).max() > 1e-3, (sound, key)
 
 
@@ -151,7 +151,7 @@ def test_the_softest_sound_is_within_the_spread(monkeypatch):
     def tone(self, rng, sound, samples):
         return np.sin(2 * np.pi * (100 + 50 * SOUNDS.index(sound)) * np.arange(samples) / self.sample_rate) * 0.01
 
-    monkeypatch.setattr(Soundscapes, "_sounding", tone)
+    monkeypatch.setattr(Soundscapes, "_play", tone)
     softer = []
     for recording in corpus.recordings():
         (clip,) = corpus.clips(recording)
@@ -205,10 +205,10 @@ def test_recordings_join_by_the_names_of_their_folders(folder):
 
 def test_identity_follows_the_recordings(folder, workspace):
     plain, corpus = make(), make(folder=str(folder))
-    before = corpus.identity([])
-    assert "files" not in plain.identity([]) and before != plain.identity([])
+    before = corpus.content_hashes([])
+    assert "files" not in plain.content_hashes([]) and before != plain.content_hashes([])
     soundfile.write(folder / "Animal" / "Dog" / "a.wav", np.full(900, 0.1), 22050)
-    assert corpus.identity([]) != before
+    assert corpus.content_hashes([]) != before
 
 
 def test_a_silent_recording_is_said_of_its_clips(folder):
@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_used(folder, edited, spoil):
     message = spoil(folder)
     options = OPTIONS | {"folder": str(folder)}
     with pytest.raises(UserError, match=message) as raised:
-        describe(edited({"corpus.name": "soundscapes", "corpus.soundscapes": options}).corpus)
+        write_corpus_inputs(edited({"corpus.name": "soundscapes", "corpus.soundscapes": options}).corpus)
     assert "\n" not in str(raised.value)
 
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earshift.corpora.split import assigned_splits, splits_by_group
+from earshift.corpora.split import Split, assign_splits, splits_by_group
 from earshift.errors import UserError
-from earshift.pipeline.config import Split
 
 PUBLISHED = Split(folds=4, seed=20220419, balance=True, balance_seed=42)
 
@@ -57,7 +56,7 @@ def test_is_the_study_s_split(rng):
         random.shuffle(own)
         kept.extend(own[:smallest])
 
-    splits = dict(zip(names, assigned_splits(clips, PUBLISHED), strict=True))
+    splits = dict(zip(names, assign_splits(clips, PUBLISHED), strict=True))
     assert {name for name in names if splits[name] == "test"} == set(names[test])
     assert {name for name in names if splits[name] == "train"} == set(kept)
     assert len(kept) == 3 * smallest and 0 < len(test) < len(names) / 2
@@ -65,7 +64,7 @@ def test_is_the_study_s_split(rng):
 
 def test_a_quarter_is_for_test_and_labels_are_alike_in_it(rng):
     clips = music(rng, groups=400)
-    clips["split"] = assigned_splits(clips, PUBLISHED)
+    clips["split"] = assign_splits(clips, PUBLISHED)
     shares = (clips["split"] == "test").groupby(clips["label"]).mean()
     assert shares.between(0.23, 0.27).all()
 
@@ -73,16 +72,16 @@ def test_a_quarter_is_for_test_and_labels_are_alike_in_it(rng):
 def test_balance_can_be_off(rng):
     clips = music(rng)
     off = Split(folds=4, seed=20220419, balance=False, balance_seed=42)
-    balanced, plain = assigned_splits(clips, PUBLISHED), assigned_splits(clips, off)
+    balanced, plain = assign_splits(clips, PUBLISHED), assign_splits(clips, off)
     assert "unused" in balanced and set(plain) == {"train", "test"}
     assert [s == "test" for s in balanced] == [s == "test" for s in plain]
 
 
 def test_seeds_matter(rng):
     clips = music(rng)
-    base = assigned_splits(clips, PUBLISHED)
-    other_fold = assigned_splits(clips, Split(folds=4, seed=1, balance=True, balance_seed=42))
-    other_balance = assigned_splits(clips, Split(folds=4, seed=20220419, balance=True, balance_seed=1))
+    base = assign_splits(clips, PUBLISHED)
+    other_fold = assign_splits(clips, Split(folds=4, seed=1, balance=True, balance_seed=42))
+    other_balance = assign_splits(clips, Split(folds=4, seed=20220419, balance=True, balance_seed=1))
     assert [s == "test" for s in other_fold] != [s == "test" for s in base]
     assert other_balance != base and [s == "test" for s in other_balance] == [s == "test" for s in base]
 
@@ -106,7 +105,7 @@ def test_what_holds_for_every_corpus(case):
     split = Split(folds=folds, seed=3, balance=True, balance_seed=4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        clips["result"] = assigned_splits(clips, split)
+        clips["result"] = assign_splits(clips, split)
 
     assert (clips["result"][~clips["valid"]] == "unused").all()
     used = clips[clips["result"] != "unused"]
@@ -131,28 +130,28 @@ def test_what_holds_for_every_corpus(case):
     assert (clips["result"][clips["valid"] & (clips["label"] == "")] != "unused").all()
 
     shuffled = clips.iloc[order.sample(range(len(clips)), len(clips))]
-    assert assigned_splits(shuffled, split) == list(shuffled["result"])
+    assert assign_splits(shuffled, split) == list(shuffled["result"])
 
 
 def test_no_labels_is_one_class():
     clips = clips_of([f"g{i // 3}" for i in range(60)], [""] * 60)
-    assert Counter(assigned_splits(clips, PUBLISHED)) == {"train": 45, "test": 15}
+    assert Counter(assign_splits(clips, PUBLISHED)) == {"train": 45, "test": 15}
 
 
 def test_a_label_of_its_own_for_every_clip():
     clips = clips_of([f"g{i}" for i in range(12)], [f"l{i}" for i in range(12)])
-    assert Counter(assigned_splits(clips, PUBLISHED)) == {"train": 9, "test": 3}
+    assert Counter(assign_splits(clips, PUBLISHED)) == {"train": 9, "test": 3}
 
 
 def test_labels_with_fewer_groups_than_folds_are_on_both_sides():
     clips = clips_of([f"g{i}" for i in range(22)], [f"l{i % 11}" for i in range(22)])
-    clips["result"] = assigned_splits(clips, PUBLISHED)
+    clips["result"] = assign_splits(clips, PUBLISHED)
     assert (clips.groupby("label")["result"].agg(sorted).map(tuple) == ("test", "train")).all()
 
 
 def test_a_rare_label_among_common_ones():
     clips = clips_of([f"g{i}" for i in range(41)], ["x"] * 20 + ["y"] * 20 + ["rare"])
-    splits = assigned_splits(clips, PUBLISHED)
+    splits = assign_splits(clips, PUBLISHED)
     counts = Counter(zip(clips["label"], splits, strict=True))
     assert counts["x", "test"] == counts["y", "test"] == 5
     rare = "train" if counts["rare", "train"] else "test"
@@ -161,33 +160,33 @@ def test_a_rare_label_among_common_ones():
 
 def test_fewer_groups_than_folds():
     clips = clips_of(["a"] * 4 + ["b"] * 4, ["x", "y"] * 4)
-    splits = assigned_splits(clips, PUBLISHED)
+    splits = assign_splits(clips, PUBLISHED)
     assert sorted([tuple(splits[:4]), tuple(splits[4:])]) == [("test",) * 4, ("train",) * 4]
 
 
 def test_a_single_group_is_all_for_training():
     clips = clips_of(["a"] * 4, ["x", "x", "y", "y"])
-    assert assigned_splits(clips, PUBLISHED) == ["train"] * 4
+    assert assign_splits(clips, PUBLISHED) == ["train"] * 4
 
 
 def test_given_splits_are_kept_and_balance_counts_them():
     groups = [f"g{i}" for i in range(20)]
     clips = clips_of(groups, ["x"] * 12 + ["y"] * 8, splits=["train"] * 9 + ["test"] * 3 + ["train"] * 8)
-    assert assigned_splits(clips, PUBLISHED) == ["train"] * 9 + ["test"] * 3 + ["train"] * 8
+    assert assign_splits(clips, PUBLISHED) == ["train"] * 9 + ["test"] * 3 + ["train"] * 8
 
 
 def test_a_given_split_holds_for_its_whole_group():
     clips = clips_of(["a", "a", "b", "b"], ["x"] * 4, splits=["test", "", "train", ""])
-    assert assigned_splits(clips, PUBLISHED) == ["test", "test", "train", "train"]
+    assert assign_splits(clips, PUBLISHED) == ["test", "test", "train", "train"]
 
 
 def test_given_splits_that_tear_a_group():
     clips = clips_of(["a", "a"], ["x", "x"], splits=["train", "test"])
     with pytest.raises(UserError, match="group 'a' is in both train and test; give all its clips one split"):
-        assigned_splits(clips, PUBLISHED)
+        assign_splits(clips, PUBLISHED)
 
 
 def test_all_invalid():
     clips = clips_of(["a", "b"], ["x", "x"], valid=[False, False])
-    assert assigned_splits(clips, PUBLISHED) == ["unused", "unused"]
+    assert assign_splits(clips, PUBLISHED) == ["unused", "unused"]
     assert np.array_equal(clips.index, [0, 1])

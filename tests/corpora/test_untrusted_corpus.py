@@ -12,8 +12,9 @@ import soundfile
 
 from earshift.audio.reading import files_below, table, wav_header
 from earshift.corpora import archive, fsd50k, irmas, parts
-from earshift.corpora.checks import LARGEST, LONGEST, beyond
+from earshift.corpora.checks import LARGEST, LONGEST, limit_problem
 from earshift.corpora.folder import Folder
+from earshift.corpora.places import Place
 from earshift.errors import UserError
 from earshift.perturbations import recordings
 
@@ -103,7 +104,7 @@ def test_a_ground_truth_that_is_damaged(tmp_path):
         file.writestr("FSD50K.ground_truth/dev.csv", b"fname,labels,mids,split\n")
     changed(path, b"fname", 0, b"FNAME")
     with pytest.raises(UserError, match=r"FSD50K.ground_truth/dev.csv cannot be read \(Bad CRC-32"):
-        fsd50k._table_content(path, "FSD50K.ground_truth/dev.csv")
+        fsd50k._table_content(Place(path), "FSD50K.ground_truth/dev.csv")
 
 
 def test_pipes_and_devices_are_no_files(tmp_path):
@@ -168,7 +169,9 @@ def test_a_header_that_claims_a_little_more(tmp_path):
      (LONGEST * 8000 + 1, 1, 8000, "it lasts"), (LARGEST // 2 + 1, 2, 96000, "it has"), (LONGEST * 8000, 1, 8000, "")],
 )  # fmt: skip
 def test_limits_of_a_clip(frames, channels, rate, what):
-    assert beyond(frames, channels, rate).startswith(what) and bool(what) == bool(beyond(frames, channels, rate))
+    assert limit_problem(frames, channels, rate).startswith(what) and bool(what) == bool(
+        limit_problem(frames, channels, rate)
+    )
 
 
 def test_rates_that_multiply_every_sample(tmp_path):
@@ -179,4 +182,4 @@ def test_rates_that_multiply_every_sample(tmp_path):
 
 
 def test_names_in_an_archive_without_parts_are_no_names_of_irmas(tmp_path):
-    assert irmas._told_apart({"x": 1})[1] == ["x (not in the folder of an instrument)"]
+    assert irmas._find_clips({"x": 1})[1] == ["x (not in the folder of an instrument)"]

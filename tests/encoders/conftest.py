@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import mirror
-from earshift.encoders.weights.networks import Trained
+from earshift.encoders.weights.networks import TrainedNetwork
 from earshift.encoders.weights.official import Official
 from earshift.encoders.weights.record import write_weights
 from earshift.pipeline import config as params
@@ -17,7 +17,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 class Fresh:
     """Random weights where an encoder would have been trained."""
 
-    licence, source = "none", "a seed"
+    licence, description = "none", "a seed"
 
     def __init__(self, encoder):
         self.encoder = encoder
@@ -39,15 +39,18 @@ class Fresh:
         import numpy as np
         from torch import nn
 
-        from earshift.training.verma2023 import neuralogram, streams
+        from earshift.training.verma2023.features import has_statistics, shape_of
+        from earshift.training.verma2023.mobilenet import MobileNet
+        from earshift.training.verma2023.options import NEURALOGRAM
+        from earshift.training.verma2023.streams import build_network
 
         options, arrays = self.encoder.diverse.networks, {}
         for stream in self.encoder.streams:
-            numbers = streams.shape(stream, options)[1][-1]
-            statistics = (np.zeros(numbers), np.ones(numbers)) if streams.has_statistics(stream) else None
-            network = streams.network(stream, 3, options, statistics=statistics)
-            if stream == streams.NEURALOGRAM:
-                network = nn.ModuleDict({"mobilenet": neuralogram.mobilenet(3, options.mobilenet), "stream": network})
+            numbers = shape_of(stream, options)[1][-1]
+            statistics = (np.zeros(numbers), np.ones(numbers)) if has_statistics(stream) else None
+            network = build_network(stream, 3, options, statistics=statistics)
+            if stream == NEURALOGRAM:
+                network = nn.ModuleDict({"mobilenet": MobileNet(3, options.mobilenet), "stream": network})
                 for norm in network["mobilenet"].modules():  # fresh statistics would let its maps fade away
                     if isinstance(norm, nn.BatchNorm2d):
                         norm.running_var.fill_(0.05)
@@ -57,24 +60,24 @@ class Fresh:
 
 
 @pytest.fixture(scope="session")
-def encoders():
+def encoders_of_params():
     """Every encoder of this room as params.yaml configures it, by name."""
     return params.load(PARAMS).encoders
 
 
 @pytest.fixture(scope="session")
-def weights_folder(tmp_path_factory, encoders):
+def weights_folder(tmp_path_factory, encoders_of_params):
     """A function from an encoder's name to the folder with its weights; random ones where the official are a file."""
     root, written = tmp_path_factory.mktemp("weights"), set()
 
     def folder(name):
         if name not in written:
-            published = encoders[name].origin(name)
-            if isinstance(published, Trained):
-                published = Fresh(encoders[name])
+            published = encoders_of_params[name].weights_source(downloads=root, networks=root)
+            if isinstance(published, TrainedNetwork):
+                published = Fresh(encoders_of_params[name])
             if isinstance(published, Official):
-                mirror.write_weights_file(encoders[name], root / published.file)
-                published = dataclasses.replace(published, own=str(root / published.file))
+                mirror.write_weights_file(encoders_of_params[name], root / published.remote.file)
+                published = dataclasses.replace(published, own=str(root / published.remote.file))
             write_weights(root / name, name, published)
             written.add(name)
         return root / name

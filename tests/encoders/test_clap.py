@@ -20,6 +20,7 @@ from earshift.encoders.weights.record import open_weights, write_weights
 from earshift.errors import UserError
 from earshift.options import check
 from earshift.pipeline import config as params
+from earshift.pipeline.weights import weights_source
 
 REPOSITORY = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # of the largest value of a vector
@@ -116,7 +117,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(checkpoint):
     folder = checkpoint.parent / "clap"
-    write_weights(folder, "clap", make(path=str(checkpoint)).published)
+    write_weights(folder, "clap", weights_source("clap", make(path=str(checkpoint))))
     return folder
 
 
@@ -220,7 +221,7 @@ def test_the_configuration_is_the_packages():
 @pytest.mark.parametrize(("old", "new"), [(48000, 44100), (22050, 44100), (8000, 44100), (44100, 32000), (96, 44)])
 def test_resampling_is_torchaudios(old, new):
     audio = sound(2, 6000 / old, old)
-    found, expected = clap.resampled(audio, old, new), resampled_slowly(audio, old, new)
+    found, expected = clap.resample(audio, old, new), resampled_slowly(audio, old, new)
     assert found.shape == expected.shape and found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
@@ -228,7 +229,7 @@ def test_resampling_is_torchaudios(old, new):
 def test_resampling_leaves_tones_and_levels():
     """A tone well below the cutoff comes out as the tone at the other rate; the margins are left out."""
     time = np.arange(4800) / 48000
-    found = clap.resampled(np.sin(2 * np.pi * 1000 * time)[None].astype(np.float32), 48000, 44100)[0]
+    found = clap.resample(np.sin(2 * np.pi * 1000 * time)[None].astype(np.float32), 48000, 44100)[0]
     expected = np.sin(2 * np.pi * 1000 * np.arange(4410) / 44100)
     assert np.abs(found - expected)[50:-50].max() < 2e-3
 
@@ -299,11 +300,11 @@ def test_another_architecture_is_refused(tmp_path, checkpoint, change, reason):
     torch.save({"model": state}, tmp_path / "a.pth")
     expected = rf"a\.pth is not a checkpoint of the audio branch of msclap==1.3.4: .*({reason})"
     with pytest.raises(UserError, match=expected):
-        make(path=str(tmp_path / "a.pth")).published.arrays()
+        weights_source("clap", make(path=str(tmp_path / "a.pth"))).arrays()
 
 
 def test_where_the_weights_come_from():
-    published = make().published
+    published = weights_source("clap", make()).remote
     assert published.file == "CLAP_weights_2023.pth" and published.size == 689950036
     assert all(url.startswith("https://") and published.file in url for url in published.urls)
 

@@ -1,10 +1,10 @@
 """The embed stage with an encoder that lives outside the repository: what it writes, reuses and survives."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -20,53 +20,14 @@ from earshift.pipeline.perturb import perturb
 from earshift.storage.packed_audio import AudioReader
 from earshift.storage.vectors import read_embeddings
 
-TOY = '''
-import os, time
-from dataclasses import dataclass
-from typing import Annotated
-
-import numpy as np
-
-from earshift.encoders.base import Encoder
-from earshift.options import Interval
-
-
-@dataclass(frozen=True)
-class Toy(Encoder):
-    """Mean, deviation and crest of the waveform."""
-
-    bands: Annotated[int, Interval(ge=1, le=10)]
-    delay: Annotated[float, Interval(ge=0, le=10)]
-
-    sample_rate = 8000
-    window = 0.9
-    dim = 3
-    packages = ("numpy",)
-
-    def load(self, folder, device):
-        def network(waveforms):
-            time.sleep(self.delay)
-            return np.stack([waveforms.mean(1), waveforms.std(1), np.abs(waveforms).max(1)], axis=1)
-
-        return network
-
-
-class Wide(Toy):
-    def load(self, folder, device):
-        return lambda waveforms: np.zeros((len(waveforms), 4))
-
-
-class Broken(Toy):
-    def load(self, folder, device):
-        return lambda waveforms: np.full((len(waveforms), 3), np.nan)
-'''
+TOYS = Path(__file__).parents[1] / "toys.py"
 GRID = [-20, -10, 5]
 
 
 @pytest.fixture
 def toy(workspace, tiny_corpus, edited, monkeypatch):
     """Run perturb and embed with the toy encoder; returns the embedding files' bytes by name."""
-    (workspace / "toys.py").write_text(TOY)
+    shutil.copy(TOYS, workspace)
     monkeypatch.syspath_prepend(str(workspace))
     sys.modules.pop("toys", None)
 
@@ -220,17 +181,12 @@ def test_kill_and_resume(toy, workers):
     folder = paths.embeddings("toy", "gain")
     for path in folder.iterdir():
         path.unlink()
-    toy_script = """
-        from stages import params
-        from earshift.pipeline.embed import embed
-        if __name__ == "__main__":
-            embed(params.load(), "toy", "gain")
-    """
-    Path("run.py").write_text(textwrap.dedent(toy_script))
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("workers: 1", f"workers: {workers}"))
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.getcwd()])}
-    process = subprocess.Popen([sys.executable, "run.py"], env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.embed", "toy", "gain"], env=environment, start_new_session=True
+    )
     deadline = time.monotonic() + 60
     while not list(folder.glob("*.h5")) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Batches fit into memory, whatever it takes, and an encoder that breaks its word is told so."""
+"""Batches fit into memory, whatever it takes, and an encoder that breaks its contract gets a message."""
 
 import numpy as np
 import pytest

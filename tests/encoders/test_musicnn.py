@@ -37,7 +37,7 @@ def layers(variables):
 
     def run(model, windows):
         arrays = {name: tensor.numpy() for name, tensor in variables(model).items()}
-        prepared = musicnn.prepared_vgg if model in POOLS else musicnn.prepared_musicnn
+        prepared = musicnn.prepare_vgg if model in POOLS else musicnn.prepare_musicnn
         tensors = {name: torch.from_numpy(array) for name, array in prepared(arrays).items()}
         network = musicnn.vgg if model in POOLS else musicnn.musicnn
         options = {"pools": musicnn._POOLS[model]} if model in POOLS else {}

@@ -22,6 +22,7 @@ from earshift.encoders.openl3 import Openl3
 from earshift.encoders.weights.record import open_weights, write_weights
 from earshift.errors import UserError
 from earshift.options import check
+from earshift.pipeline.weights import weights_source
 
 FIXTURES = Path(__file__).with_name("fixtures")
 OPTIONS = {
@@ -59,7 +60,8 @@ def folder(tmp_path_factory):
     """data/weights/openl3 as the weights stage leaves it, from a file of the published layout."""
     root = tmp_path_factory.mktemp("openl3")
     openl3_layout.write(root / "file.h5.gz", openl3_layout.SEED)
-    write_weights(root / "openl3", "openl3", encoder(weights={"path": str(root / "file.h5.gz")}).published)
+    source = weights_source("openl3", encoder(weights={"path": str(root / "file.h5.gz")}))
+    write_weights(root / "openl3", "openl3", source)
     return root / "openl3"
 
 
@@ -223,7 +225,7 @@ def test_company_changes_no_bit(frames, rng):
 @pytest.mark.parametrize("size", [512, 6144])
 def test_the_network_for_gpus_gives_the_same(folder, frames, rng, monkeypatch, size):
     waveforms = np.stack([encoder().waveform(short(rng, 0.7), 44100) for _ in range(2)])
-    scale, offset, layers = openl3.folded(open_weights(folder))
+    scale, offset, layers = openl3.fold(open_weights(folder))
     network = openl3._on_gpu(layers, torch.float32, "cpu", openl3._GRID[size])
     monkeypatch.setattr(openl3, "_FORWARD", 4)  # less than the windows of both clips
     found = openl3._together(
@@ -281,7 +283,7 @@ def test_other_networks_are_refused(tmp_path, change, reason):
     path = tmp_path / "file.h5"
     openl3_layout.write_layers(path, change(openl3_layout.layers(1)))
     with pytest.raises(UserError, match=reason) as caught:
-        encoder().published.convert(path)
+        weights_source("openl3", encoder()).convert(path)
     assert str(path) in str(caught.value) and "OpenL3" in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -296,7 +298,7 @@ def test_the_published_files_are_pinned():
     }
     for variant, blob in blobs.items():
         representation, content = variant.split("_")
-        published = encoder(representation=representation, content=content).published
+        published = weights_source("openl3", encoder(representation=representation, content=content)).remote
         assert published.file == f"openl3_audio_{variant}-v0_4_0.h5.gz"
         assert published.hashes == (("git-blob", blob),)
         assert published.urls == (f"https://github.com/marl/openl3/raw/models/{published.file}",)

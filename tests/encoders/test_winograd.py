@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from earshift.encoders.kernels import winograd
-from earshift.encoders.kernels import winograd_numba as winograd_kernels
-from earshift.encoders.kernels.winograd import convolved, prepared
+from earshift.encoders.kernels import winograd, winograd_numba
+from earshift.encoders.kernels.winograd import convolve, prepare
 
 
 def layer(rng, inputs=64, outputs=64):
@@ -35,7 +34,7 @@ def maps_of(rng, n, height, width, channels):
 def test_it_is_the_convolution(rng, size, pool, relu):
     kernel, bias = layer(rng, 64, 128)
     maps = maps_of(rng, 2, *size, 64)
-    found = convolved(maps, prepared(kernel, bias), relu=relu, pool=pool)
+    found = convolve(maps, prepare(kernel, bias), relu=relu, pool=pool)
     expected = plain(maps, kernel, bias, relu=relu, pool=pool)
     assert found.dtype == np.float32 and found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
@@ -49,14 +48,14 @@ def test_any_size_and_any_cut_into_blocks(n, height, width, channels, rows):
     maps = maps_of(rng, n, height, width, channels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "_rows_per_block", lambda *_: rows)
-        found = convolved(maps, prepared(kernel, bias))
+        found = convolve(maps, prepare(kernel, bias))
     np.testing.assert_allclose(found, plain(maps, kernel, bias), rtol=0, atol=2e-5)
 
 
 def test_many_channels_keep_the_accuracy(rng):
     kernel, bias = layer(rng, 512, 512)
     maps = np.maximum(maps_of(rng, 1, 16, 24, 512), 0)
-    found, expected = convolved(maps, prepared(kernel, bias), relu=False), plain(maps, kernel, bias, relu=False)
+    found, expected = convolve(maps, prepare(kernel, bias), relu=False), plain(maps, kernel, bias, relu=False)
     error = (found - expected) / expected.std()
     assert np.sqrt((error**2).mean()) < 2e-6  # the module's docstring says 1e-6
 
@@ -64,15 +63,15 @@ def test_many_channels_keep_the_accuracy(rng):
 def test_products_of_bfloat16_cost_what_the_docstring_says(rng):
     kernel, bias = layer(rng, 128, 128)
     maps = np.maximum(maps_of(rng, 1, 16, 24, 128), 0)
-    found = convolved(maps, prepared(kernel, bias, torch.bfloat16), relu=False)
+    found = convolve(maps, prepare(kernel, bias, torch.bfloat16), relu=False)
     expected = plain(maps, kernel, bias, relu=False)
     error = np.sqrt(((found - expected) ** 2).mean()) / expected.std()
     assert found.dtype == np.float32 and 1e-3 < error < 2e-2
 
 
 def test_rounding_to_bfloat16_is_that_of_pytorch(rng):
-    split, _ = winograd_kernels.compiled(True)
-    exact, _ = winograd_kernels.compiled(False)
+    split, _ = winograd_numba.compile_steps(True)
+    exact, _ = winograd_numba.compile_steps(False)
     maps = maps_of(rng, 1, 4, 4, 64) * np.float32(10.0) ** rng.integers(-20, 20, 64).astype(np.float32)
     rounded, numbers = np.zeros(36 * 64, dtype=np.uint16), np.zeros(36 * 64, dtype=np.float32)
     for into, target in ((split, rounded), (exact, numbers)):
@@ -84,8 +83,8 @@ def test_rounding_to_bfloat16_is_that_of_pytorch(rng):
 def test_the_input_is_left_as_it_was_and_bits_repeat(rng):
     kernel, bias = layer(rng)
     maps = maps_of(rng, 2, 10, 9, 64)
-    before, ready = maps.copy(), prepared(kernel, bias)
-    np.testing.assert_array_equal(convolved(maps, ready), convolved(maps, ready))
+    before, ready = maps.copy(), prepare(kernel, bias)
+    np.testing.assert_array_equal(convolve(maps, ready), convolve(maps, ready))
     np.testing.assert_array_equal(maps, before)
 
 
@@ -94,10 +93,10 @@ def test_nan_is_not_lost(rng, pool):
     kernel, bias = layer(rng)
     maps = maps_of(rng, 1, 8, 8, 64)
     maps[0] = np.nan
-    assert np.isnan(convolved(maps, prepared(kernel, bias), pool=pool)).all()
+    assert np.isnan(convolve(maps, prepare(kernel, bias), pool=pool)).all()
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 5, 5), (64, 1, 3, 3), (96, 64, 3, 3), (64, 64, 3)])
 def test_other_kernels_are_refused(shape):
     with pytest.raises(ValueError, match="3 x 3"):
-        prepared(np.zeros(shape), np.zeros(shape[0]))
+        prepare(np.zeros(shape), np.zeros(shape[0]))

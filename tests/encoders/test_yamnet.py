@@ -13,14 +13,14 @@ from onnx.reference import ReferenceEvaluator
 from earshift.encoders import yamnet
 from earshift.encoders.inference import reproducible_inference
 from earshift.encoders.weights.record import open_weights
-from earshift.encoders.weights.wheel import source_files
+from earshift.encoders.weights.wheel import read_files
 from earshift.encoders.yamnet import Yamnet
 
 
 @pytest.fixture(scope="module")
 def published():
     """The published graph up to the classifier, without QuantizeLinear and DequantizeLinear."""
-    with zipfile.ZipFile(io.BytesIO(source_files(Yamnet.published)[yamnet._ARCHIVE])) as archive:
+    with zipfile.ZipFile(io.BytesIO(read_files(yamnet.WHEEL)[yamnet._ARCHIVE])) as archive:
         model = onnx.load_model_from_string(archive.read(yamnet._GRAPH))
         data = archive.read(yamnet._VALUES)
     for tensor in model.graph.initializer:
@@ -59,7 +59,7 @@ def test_averages_are_those_of_the_published_graph(published, weights_folder, rn
     ])  # fmt: skip
     layers = [
         {name: torch.from_numpy(array) for name, array in layer.items()}
-        for layer in yamnet.prepared(open_weights(weights_folder("yamnet")))
+        for layer in yamnet.prepare(open_weights(weights_folder("yamnet")))
     ]
     with reproducible_inference():
         found = yamnet.yamnet(torch.from_numpy(stack), layers).numpy()

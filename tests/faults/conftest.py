@@ -1,6 +1,7 @@
 """The pipeline that is disturbed, and how to wait for the right moment."""
 
 import contextlib
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -9,13 +10,13 @@ import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for disturbed, however pytest imports these modules
-from disturbed import SETTINGS, TOY, Bench, toy  # noqa: E402
+from disturbed import SETTINGS, TOYS, Bench, toy  # noqa: E402
 
 
 @pytest.fixture
 def bench(tiny_corpus, edited, monkeypatch, workspace):
     """``bench({"params.key": value})`` is the :class:`Bench` with these changes of params.yaml."""
-    (workspace / "toys.py").write_text(TOY)
+    shutil.copy(TOYS, workspace)
     monkeypatch.syspath_prepend(str(workspace))
     sys.modules.pop("toys", None)
     return lambda changes=None, *, delay=0: Bench(edited(SETTINGS | toy(delay) | (changes or {})))

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from earshift.analysis.distances import distances
 from earshift.pipeline import paths
+from earshift.pipeline.distances import update_distances
 from earshift.pipeline.embed import embed
 from earshift.pipeline.perturb import perturb
 
@@ -24,41 +24,12 @@ SETTINGS = {
     "compute.workers": 1,
     "compute.chunk": 2,
 }
-TOY = """
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
-import numpy as np
-
-from earshift.encoders.base import Encoder
-from earshift.options import Interval
-
-
-@dataclass(frozen=True)
-class Toy(Encoder):
-    delay: Annotated[float, Interval(ge=0, le=10)]
-
-    sample_rate = 8000
-    window = 0.9
-    dim = 3
-    packages = ("numpy",)
-
-    def load(self, folder, device):
-        def network(waveforms):
-            time.sleep(self.delay)
-            while Path("pause").exists() and Path(Path("pause").read_text()).exists():
-                time.sleep(0.01)
-            return np.stack([waveforms.mean(1), waveforms.std(1), np.abs(waveforms).max(1)], axis=1)
-
-        return network
-"""
+TOYS = REPOSITORY / "tests/toys.py"
 
 
 def toy(delay):
     """The toy encoder's section of params.yaml; it takes `delay` seconds for a batch."""
-    return {"encoders.toy": {"class": "toys:Toy", "delay": delay}}
+    return {"encoders.toy": {"class": "toys:Toy", "bands": 1, "delay": delay}}
 
 
 class Bench:
@@ -74,7 +45,7 @@ class Bench:
         embed(self.params, "toy", "gain")
 
     def distances(self):
-        distances(self.params, "gain")
+        update_distances(self.params, "gain")
 
     def run(self):
         """Everything, and what it wrote."""

@@ -39,10 +39,10 @@ def test_each_stage_makes_what_is_damaged_again_and_nothing_else(bench, capsys, 
                 damage(path, where)
                 capsys.readouterr()
                 assert pipeline.run() == undisturbed, (path, where)
-                told = capsys.readouterr().out
-                assert f"{label}: computed 1 of 3 values (-10;" in told, (path, where)
-                assert f"{path} is damaged, its checksum does not hold; it is made again" in told
-                assert told.count("computed 0 of 3 values, reused 3") == 2
+                printed = capsys.readouterr().out
+                assert f"{label}: computed 1 of 3 values (-10;" in printed, (path, where)
+                assert f"{path} is damaged, its checksum does not hold; it is made again" in printed
+                assert printed.count("computed 0 of 3 values, reused 3") == 2
                 assert all(p.stat().st_mtime_ns == stamp for p, stamp in before.items())
 
 
@@ -114,7 +114,7 @@ def test_audio_that_goes_bad_while_it_is_read(of_files):
 class Published:
     """Weights that are at hand."""
 
-    licence = source = "none"
+    licence = description = "none"
 
     def arrays(self):
         return {"a": np.arange(1000, dtype=np.float32)}, {"official": True, "files": {}}
@@ -142,5 +142,5 @@ def test_recipes_that_are_damaged_are_named(bench):
     pipeline = bench()
     pipeline.perturb()
     flipped(paths.perturbed("gain") / "-20.json", 0.5)
-    with pytest.raises(UserError, match=r"gain/-20.json is damaged; run `dvc repro perturb@gain`"):
+    with pytest.raises(UserError, match=r"gain/-20.json is damaged or of an earlier version; `dvc repro perturb@gain`"):
         embed(pipeline.params, "toy", "gain")

@@ -61,14 +61,14 @@ def test_decoders_that_raise_and_that_kill(files, of, capsys):
     (files / "03.wav").rename(files / "03-raises.wav")
     (files / "07.wav").rename(files / "07-kills.wav")
     build(of())
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     clips = read_clips(paths.CLIPS)
     problems = dict(zip(clips["clip"], clips["problem"], strict=True))
     assert problems.pop("03-raises.wav") == "cannot be read: ZeroDivisionError, no samples in a block"
     assert problems.pop("07-kills.wav") == "its decoder crashes, or takes more memory than there is"
     assert len(problems) == 10 and set(problems.values()) == {""}
-    assert "2 of 12 clips cannot be used and are marked invalid: 03-raises.wav (cannot be read" in told
-    assert "07-kills.wav (its decoder crashes" in told
+    assert "2 of 12 clips cannot be used and are marked invalid: 03-raises.wav (cannot be read" in printed
+    assert "07-kills.wav (its decoder crashes" in printed
     with AudioReader(corpus_audio_path()) as reader:
         for i, row in enumerate(clips.itertuples()):
             assert reader[i][0].shape[1] == (4000 if row.valid else 0)

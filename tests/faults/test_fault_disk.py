@@ -42,9 +42,9 @@ def ending():
     return None
 
 mount("-t", "tmpfs", "-o", first)
-told, between = ending(), files()
+printed, between = ending(), files()
 mount("-o", f"remount,{then}")
-print(json.dumps([told, between, ending(), files()]))
+print(json.dumps([printed, between, ending(), files()]))
 """
 
 
@@ -80,8 +80,8 @@ def undisturbed(bench):
 
 
 STAGES = {
-    "embeddings": (paths.embeddings("toy", "gain"), "earshift.pipeline.embed", "toy", "gain"),
-    "audio": (paths.AUDIO / "gain", "earshift.pipeline.perturb", "gain"),
+    "embeddings": (paths.embeddings("toy", "gain"), "stages.embed", "toy", "gain"),
+    "audio": (paths.AUDIO / "gain", "stages.perturb", "gain"),
 }
 
 
@@ -90,9 +90,9 @@ def test_a_full_disk(undisturbed, what):
     folder, *stage = STAGES[what]
     size = sum(path.stat().st_size for path in folder.iterdir()) - 4096
     expected = undisturbed(folder)
-    told, between, ending, files = on_a_disk(folder, f"size={size}", "size=50m", *stage)
-    assert told.startswith(f"earshift: cannot write {folder}/") and "the disk is full, free some space" in told
-    assert "\n" not in told
+    printed, between, ending, files = on_a_disk(folder, f"size={size}", "size=50m", *stage)
+    assert printed.startswith(f"earshift: cannot write {folder}/") and "the disk is full, free some space" in printed
+    assert "\n" not in printed
     assert between.items() < expected.items(), "whole files or none"
     assert ending is None and files == expected
 
@@ -101,7 +101,7 @@ def test_a_full_disk(undisturbed, what):
 def test_an_output_that_is_read_only(undisturbed, what):
     folder, *stage = STAGES[what]
     expected = undisturbed(folder)
-    told, between, ending, files = on_a_disk(folder, "ro,size=50m", "rw,size=50m", *stage)
-    assert told.startswith("earshift: ") and str(folder) in told and "the file system is read-only" in told
-    assert "\n" not in told and between == {}
+    printed, between, ending, files = on_a_disk(folder, "ro,size=50m", "rw,size=50m", *stage)
+    assert printed.startswith("earshift: ") and str(folder) in printed and "the file system is read-only" in printed
+    assert "\n" not in printed and between == {}
     assert ending is None and files == expected

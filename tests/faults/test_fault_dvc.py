@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from disturbed import REPOSITORY, SETTINGS, TOY, Bench, flipped, outputs, pausing_after, start, target, toy, written
+from disturbed import REPOSITORY, SETTINGS, TOYS, Bench, flipped, outputs, pausing_after, start, target, toy, written
 from ruamel.yaml import YAML
 
 from earshift.pipeline import config as params
@@ -39,7 +39,7 @@ def repository(tmp_path_factory, corpus_writer):
     for name, document in (("params.yaml", settings), ("dvc.yaml", {"stages": stages})):
         with open(root / name, "w") as file:
             yaml.dump(document, file)
-    (root / "toys.py").write_text(TOY)
+    shutil.copy(TOYS, root)
     (root / ".dvc").mkdir()
     config = (REPOSITORY / ".dvc/config").read_text()
     (root / ".dvc/config").write_text(config.replace("[core]\n", "[core]\n    no_scm = true\n"))
@@ -79,10 +79,10 @@ def test_two_at_once(repository):
     """DVC lets one of them through; the other says so and fails, or finds all done."""
     root, undisturbed = repository
     both = [start("dvc", "repro", folder=root) for _ in range(2)]
-    told = ["".join(process.communicate(timeout=120)) for process in both]
+    printed = ["".join(process.communicate(timeout=120)) for process in both]
     codes = [process.returncode for process in both]
-    assert 0 in codes, told
-    for code, said in zip(codes, told, strict=True):
+    assert 0 in codes, printed
+    for code, said in zip(codes, printed, strict=True):
         assert "Traceback" not in said
         assert code == 0 or "busy" in said or "Unable to acquire lock" in said, said
     repro(root)
@@ -94,10 +94,10 @@ def test_two_stages_at_once_on_one_output(made):
     root, undisturbed = made
     shutil.rmtree(root / target("-10").parent)
     both = [start("stages.embed", "toy", "gain", folder=root) for _ in range(2)]
-    told = ["".join(process.communicate(timeout=120)) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
-    assert sorted("computed 0 of 3 values, reused 3" in said for said in told) == [False, True]
-    assert ["is being written by another process; waiting" in said for said in told].count(True) == 1
+    printed = ["".join(process.communicate(timeout=120)) for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    assert sorted("computed 0 of 3 values, reused 3" in said for said in printed) == [False, True]
+    assert ["is being written by another process; waiting" in said for said in printed].count(True) == 1
     assert outputs(root) == undisturbed
 
 
@@ -133,10 +133,13 @@ def test_damage_and_other_times(made):
     flipped(root / target("-10"), 0.5)
     flipped(root / paths.originals("toy"), 0.5)
     flipped(root / paths.perturbed("gain") / "5.json", 0.5)
-    told = repro(root)
-    assert "perturb gain: computed 1 of 3 values (5;" in told and "embed toy gain: computed 1 of 3 values (-10;" in told
+    printed = repro(root)
+    assert (
+        "perturb gain: computed 1 of 3 values (5;" in printed
+        and "embed toy gain: computed 1 of 3 values (-10;" in printed
+    )
     assert outputs(root) == undisturbed
     for i, path in enumerate(sorted(p for p in (root / "data").rglob("*") if p.is_file())):
         os.utime(path, (4e9, 4e9) if i % 2 else (0, 0))
-    told = repro(root)
-    assert "computed" not in told and outputs(root) == undisturbed
+    printed = repro(root)
+    assert "computed" not in printed and outputs(root) == undisturbed

@@ -11,7 +11,6 @@ from disturbed import ended, outputs, pausing_after, start, target, written
 
 from earshift.pipeline import paths
 from earshift.pipeline.corpus import build
-from earshift.pipeline.progress import Progress
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 MANY = [round(-40 + 0.5 * i, 1) for i in range(60)]
@@ -63,14 +62,16 @@ def slow(bench):
 
 def test_kill_a_worker(slow, pool, wait):
     pipeline, undisturbed = slow
-    process = start("stages.embed", "toy", "gain")
-    wait(target("-20").exists)
-    finished = written(target("-20").parent)
-    pool(process)[0].kill()
-    out, err = process.communicate(timeout=60)
-    if process.returncode:
-        assert err.startswith("earshift: ") and err.count("\n") == 1
-        assert "a worker process died" in err and "finished values stay" in err
+    with pausing_after("-20"):
+        process = start("stages.embed", "toy", "gain")
+        wait(target("-20").exists)
+        finished = written(target("-20").parent)
+        pool(process)[0].kill()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    message = err.splitlines()[-1]  # a slow machine shows progress before
+    assert message.startswith("earshift: a worker process died") and "finished values stay" in message
     pipeline.embed()
     assert outputs() == undisturbed
     assert finished.items() <= written(target("-20").parent).items()
@@ -85,7 +86,9 @@ def test_interrupt_a_stage(slow, wait):
         os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err == "earshift: interrupted; what is finished stays, and the next run goes on from there\n"
+    assert "Traceback" not in err
+    message = "earshift: interrupted; what is finished stays, and the next run goes on from there"
+    assert err.splitlines()[-1] == message  # a slow machine shows progress before
     finished = written(target("-20").parent)
     assert 0 < len(finished) < 3
     pipeline.embed()
@@ -108,12 +111,16 @@ def test_a_laptop_that_sleeps(slow, wait):
 
 
 def test_a_clock_that_jumps(bench, monkeypatch):
-    """Back by hours at every look, and files from the future and from before the invention of hard disks."""
+    """Hours back at every look, and files from the future and from the past: what is whole stays, the rest is made."""
     undisturbed = bench().run()
-    for path in (target("-10"), paths.distances("gain", "5"), paths.perturbed("gain") / "5.json"):
+    missing = [target("-10"), paths.distances("gain", "5"), paths.perturbed("gain") / "5.json"]
+    for path in missing:
         path.unlink()
-    for i, path in enumerate(p for p in Path("data").rglob("*") if p.is_file()):
-        os.utime(path, (4e9, 4e9) if i % 2 else (0, 0))
+    stamps = {}
+    kept = (p for p in Path("data").rglob("*.h5") if not p.name.startswith("5-"))  # audio belongs to its recipe
+    for i, path in enumerate(kept):
+        stamps[path] = 4e9 if i % 2 else 0
+        os.utime(path, (stamps[path], stamps[path]))
     now = [2e9]
 
     def jumping():
@@ -122,4 +129,5 @@ def test_a_clock_that_jumps(bench, monkeypatch):
 
     monkeypatch.setattr(time, "time", jumping)
     assert bench().run() == undisturbed
-    assert Progress("x", 1).rate >= 0
+    assert all(path.is_file() for path in missing)
+    assert {path: path.stat().st_mtime for path in stamps} == stamps, "whole files are neither rewritten nor touched"

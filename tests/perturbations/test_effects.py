@@ -33,7 +33,7 @@ def test_bitcrush_rounds_to_steps(audio, rate, bits):
     np.testing.assert_array_equal(out, np.around(audio * 2**bits) / np.float32(2**bits))
 
 
-def test_reverb_is_linear_repeatable_and_never_identity(audio, rate):
+def test_reverb_is_linear_repeatable_and_never_does_nothing(audio, rate):
     process = Reverb(grid=()).processor(0.7)
     out = process(audio, rate)
     assert out.shape == audio.shape
@@ -76,7 +76,7 @@ def test_lowpass_above_nyquist_changes_nothing(rng):
     np.testing.assert_array_equal(Lowpass(grid=()).processor(7900.0)(audio, 16000), audio)
 
 
-def test_one_channel_is_not_told_by_the_other(audio, rate):
+def test_one_channel_does_not_change_the_other(audio, rate):
     """Channel by channel, except reverb, which is stereo by nature."""
     for perturbation, value in ((Gain, -3.0), (Bitcrush, 6.0), (Lowpass, 1600.0)):
         process = perturbation(grid=()).processor(value)

@@ -1,18 +1,21 @@
 """What every perturbation found by the scan must keep."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from earshift import plugins as scan
+import earshift.perturbations
 from earshift.audio.loudness import loudness
 from earshift.options import check
 from earshift.perturbations.base import Perturbation
-from earshift.perturbations.level_matched import Levelled
+from earshift.perturbations.level_matched import LevelMatched
+from earshift.perturbations.severity import log_spectral_distance
 from earshift.pipeline import config as params
+from earshift.plugins import find_plugins
 
-PERTURBATIONS = scan.plugins("perturbations")
+PERTURBATIONS = find_plugins(earshift.perturbations, Perturbation)
 CONFIGURED = params.read()["perturbations"]
 
 
@@ -34,23 +37,43 @@ def test_says_what_its_values_mean(perturbation):
     assert perturbation.unit
     assert perturbation.growth in ("up", "down", "two-sided")
     assert perturbation.packages
-    assert isinstance(perturbation, Perturbation) and type(perturbation).__doc__
+    assert isinstance(perturbation, Perturbation)
+    written = type(perturbation).__doc__
+    assert not written.startswith(f"{type(perturbation).__name__}("), "a docstring, not what dataclass makes up"
+    options = {field.name for field in dataclasses.fields(perturbation)}
+    assert "grid" in options and set(perturbation.external_inputs) <= options
 
 
-def test_strength_grows_along_the_grid(perturbation):
-    strengths = list(perturbation.strengths().values())
-    assert strengths[0] == 0 and strengths[-1] == 1 and strengths == sorted(set(strengths))
-    values = [float(v) for v in perturbation.strengths()]
-    assert values == sorted(values, reverse=perturbation.growth == "down")
+def test_strengths_are_ranks_from_weakest_to_strongest(perturbation):
+    count = len(perturbation.grid)
+    assert list(perturbation.strengths().values()) == [rank / (count - 1) for rank in range(count)]
+    assert sorted(map(float, perturbation.strengths())) == sorted(perturbation.grid)
+
+
+def test_the_strongest_value_changes_a_clip_most(perturbation, rng):
+    """In the direction that ``growth`` states; of a two-sided grid both ends more than the value nearest to neutral."""
+    audio = np.cumsum(rng.normal(0, 0.01, (2, 44100)), axis=1)
+    audio = (audio - audio.mean(axis=1, keepdims=True)).clip(-0.5, 0.5).astype(np.float32)
+    values = perturbation.values()
+    distances = [log_spectral_distance(audio, perturbation.processor(value)(audio, 44100)) for value in values]
+    if perturbation.growth == "two-sided":
+        nearest = min(range(len(values)), key=lambda i: abs(np.subtract(values[i], perturbation.neutral)))
+        assert min(distances[0], distances[-1]) >= distances[nearest]
+        assert max(distances[0], distances[-1]) > distances[nearest]
+    else:
+        assert distances[-1] > distances[0]
+    changed = [distance for value, distance in zip(values, distances, strict=True) if value != perturbation.neutral]
+    assert min(changed) > 0, "only the neutral value changes nothing"
 
 
 @pytest.mark.parametrize("fidelity", ["corrected", "paper"])
 def test_what_is_left_open_is_decided_and_can_be_written_down(perturbation, fidelity):
-    decided = perturbation.decided(fidelity)
+    decided = perturbation.with_fidelity(fidelity)
     options = {key: value for key, value in vars(decided).items() if key != "grid"}
     again = type(decided)(grid=decided.grid, **json.loads(json.dumps(options)))
-    assert again == decided and decided.decided(fidelity) == decided
-    assert decided.material() == ""
+    assert again == decided and decided.with_fidelity(fidelity) == decided
+    assert None not in [value for key, value in options.items() if key not in perturbation.external_inputs]
+    assert decided.external_inputs_hash() == ""
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
@@ -82,15 +105,15 @@ def test_silence_stays_silent(perturbation):
         assert np.abs(perturbation.processor(value)(silence, 44100)).max() < 1e-6
 
 
-def test_neutral_value_changes_nothing(perturbation, rng):
-    if perturbation.neutral is None:
-        return
+@pytest.mark.parametrize("name", [name for name, cls in PERTURBATIONS.items() if cls.neutral is not None])
+def test_neutral_value_changes_nothing(name, rng):
+    perturbation = configured(name)
     audio = rng.normal(0, 0.1, (2, 10000)).astype(np.float32)
     np.testing.assert_allclose(perturbation.processor(perturbation.neutral)(audio, 44100), audio, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", [name for name, cls in PERTURBATIONS.items() if issubclass(cls, Levelled)])
-def test_levelled_to_a_tenth_of_a_unit(name, rng):
+@pytest.mark.parametrize("name", [name for name, cls in PERTURBATIONS.items() if issubclass(cls, LevelMatched)])
+def test_loudness_is_matched_to_a_tenth_of_a_unit(name, rng):
     """A clip with loud and soft parts, so that the relative gate matters."""
     rate = 22050
     envelope = np.repeat([0.3, 0.003, 0.1, 0.001, 0.3], rate // 4)

@@ -9,12 +9,14 @@ import pytest
 import soundfile
 
 from earshift.perturbations import mp3
-from earshift.perturbations.recipe import planned, written
+from earshift.perturbations.recipe import batches
 from earshift.pipeline import excerpts, paths
 from earshift.pipeline.corpus_audio import corpus_audio
 from earshift.pipeline.perturb import perturb
+from earshift.pipeline.recipes import plan_recipes, read_recipes
 from earshift.storage.files import read_json
 from earshift.storage.packed_audio import AudioReader
+from stages.excerpts import main
 
 GRID = [-20, -10, 0, 5, 6]
 
@@ -45,22 +47,22 @@ def table(labels, split="train", valid=True):
 
 def test_clips_are_spread_over_labels():
     clips = table(list("aabbccdd"))
-    assert excerpts.drawn_clips(clips, 2) == [0, 4]
-    assert excerpts.drawn_clips(clips, 4) == [0, 2, 4, 6]
-    assert excerpts.drawn_clips(clips, 6) == [0, 1, 2, 4, 5, 6]
+    assert excerpts.draw_clips(clips, 2) == [0, 4]
+    assert excerpts.draw_clips(clips, 4) == [0, 2, 4, 6]
+    assert excerpts.draw_clips(clips, 6) == [0, 1, 2, 4, 5, 6]
 
 
 def test_clips_without_labels_are_spread_over_the_corpus():
-    assert excerpts.drawn_clips(table([""] * 9), 3) == [0, 3, 6]
-    assert excerpts.drawn_clips(table([""] * 2), 3) == [0, 1]
+    assert excerpts.draw_clips(table([""] * 9), 3) == [0, 3, 6]
+    assert excerpts.draw_clips(table([""] * 2), 3) == [0, 1]
 
 
 def test_test_clips_are_preferred_and_invalid_ones_never_taken():
     clips = table(list("aaabbb"), split=["train", "train", "test", "train", "test", "test"])
-    assert excerpts.drawn_clips(clips, 2) == [2, 4]
+    assert excerpts.draw_clips(clips, 2) == [2, 4]
     clips.loc[2, "valid"] = clips.loc[4, "valid"] = False
-    assert excerpts.drawn_clips(clips, 2) == [0, 5]
-    assert excerpts.drawn_clips(clips.assign(valid=False), 2) == []
+    assert excerpts.draw_clips(clips, 2) == [0, 5]
+    assert excerpts.draw_clips(clips.assign(valid=False), 2) == []
 
 
 @pytest.mark.parametrize("grid, expected", [
@@ -70,14 +72,14 @@ def test_test_clips_are_preferred_and_invalid_ones_never_taken():
     ([-3, -2, -1], ["-3", "-2", "-1"]),
 ])  # fmt: skip
 def test_weakest_middle_and_strongest(edited, grid, expected):
-    recipes = planned(edited({"perturbations.gain.grid": grid}), "gain")
-    assert [recipe.value for recipe in excerpts.drawn_recipes(recipes)] == expected
+    recipes = plan_recipes(edited({"perturbations.gain.grid": grid}), "gain")
+    assert [recipe.value for recipe in excerpts.draw_recipes(recipes)] == expected
 
 
 def test_what_is_heard_is_what_was_made_of_the_clip(made, tiny_corpus):
     content = made()
     assert (content["unit"], content["silent"]) == ("dB", "")
-    rows = excerpts.drawn_clips(tiny_corpus, 2)
+    rows = excerpts.draw_clips(tiny_corpus, 2)
     assert [of["clip"] for of in content["clips"]] == list(tiny_corpus["clip"][rows])
     for row, of in zip(rows, content["clips"], strict=True):
         assert [e["value"] for e in of["excerpts"]] == ["original", "-20", "5", "6"]
@@ -108,13 +110,14 @@ def test_a_tail_that_runs_into_the_next_clip_is_heard(made, edited):
     """With ``reverb_tail`` what one hears is what embed reads: all clips before have passed."""
     made("reverb", **{"perturb.reverb_tail": True})
     params = edited({"perturb.reverb_tail": True, "perturbations.reverb.grid": [0.1, 0.5, 0.9, 1.0]})
-    recipe = written("reverb")[-1][0]
+    recipe = read_recipes("reverb")[-1][0]
     processor = recipe.processor()
     with AudioReader(corpus_audio(params)) as reader:
-        expected = [processor(*reader[i]) if reader[i][0].size else reader[i][0] for i in range(len(reader))]
-        found = dict(excerpts._perturbed(reader, recipe, [0, 5]))
+        expected = [processor(*clip) for clip in reader]
+    (batch,) = batches(corpus_audio(params), recipe, [[5, 0]])
     assert recipe.ordered
-    np.testing.assert_array_equal(found[5][0], expected[5])
+    for row, (audio, _) in zip([5, 0], batch.read(), strict=True):
+        np.testing.assert_array_equal(audio, expected[row])
 
 
 def test_the_same_bytes_twice(made):
@@ -142,16 +145,16 @@ def test_players_can_be_asked_for(made, monkeypatch):
 
 def test_an_unknown_perturbation_is_named(workspace):
     with pytest.raises(SystemExit, match="unknown perturbation 'gian'; params.yaml configures gain"):
-        excerpts.main(["gian"])
+        main(["gian"])
 
 
 @pytest.mark.parametrize("rate, expected", [(44100, 44100), (96000, 48000), (37800, 44100), (7000, 8000), (8000, 8000)])
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_mp3_of_any_rate_and_number_of_channels(rate, expected, channels, rng):
     tone = 0.4 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate, dtype=np.float32)
-    content = mp3.encoded(np.tile(tone, (channels, 1)), rate)
+    content = mp3.encode_playable(np.tile(tone, (channels, 1)), rate)
     audio, found = soundfile.read(io.BytesIO(content), always_2d=True)
     assert found == expected and audio.shape[1] == (1 if channels == 3 else channels)
     spectrum = np.abs(np.fft.rfft(audio[:expected, 0]))
     assert abs(np.argmax(spectrum) - 440) <= 2 and len(content) < 25_000
-    assert mp3.encoded(np.tile(tone, (channels, 1)), rate) == content
+    assert mp3.encode_playable(np.tile(tone, (channels, 1)), rate) == content

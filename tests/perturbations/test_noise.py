@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from earshift.audio.loudness import levelled, rms
+from earshift.audio.loudness import match_loudness, rms
 from earshift.errors import UserError
-from earshift.perturbations.babble import crowd
-from earshift.perturbations.noise import AmbientNoise, PinkNoise, added, generator, pink
-from earshift.perturbations.recipe import planned, written
+from earshift.perturbations.babble import babble
+from earshift.perturbations.noise import AmbientNoise, PinkNoise, add_noise, draw_pink_noise, generator
 from earshift.pipeline.perturb import perturb
+from earshift.pipeline.recipes import plan_recipes, read_recipes
 
 RATE = 22050
 GRID = (-3.0, 30.0)
@@ -21,8 +21,9 @@ def pink_noise(seed=0, level=False):
     return PinkNoise(grid=GRID, seed=seed, level=level, mu_law=False)
 
 
-def ambient_noise(source=None, seed=0):
-    return AmbientNoise(grid=GRID, source=None if source is None else str(source), seed=seed, level=False, mu_law=False)
+def ambient_noise(place=None, seed=0):
+    recordings = None if place is None else str(place)
+    return AmbientNoise(grid=GRID, recordings=recordings, seed=seed, level=False, mu_law=False)
 
 
 def noise_of(perturbation, audio, value=-3.0, rate=RATE):
@@ -59,7 +60,7 @@ def test_signal_to_noise_ratio(perturbation, ratio, clip):
 
 
 def test_pink_noise_falls_by_ten_decibels_a_decade(rng):
-    power = sum(np.abs(np.fft.rfft(pink(1 << 14, rng))) ** 2 for _ in range(60))
+    power = sum(np.abs(np.fft.rfft(draw_pink_noise(1 << 14, rng))) ** 2 for _ in range(60))
     frequency = np.arange(len(power))
     slope, _ = np.polyfit(np.log10(frequency[1:-1]), 10 * np.log10(power[1:-1]), 1)
     assert slope == pytest.approx(-10, abs=0.3)
@@ -69,7 +70,7 @@ def test_pink_noise_falls_by_ten_decibels_a_decade(rng):
 
 @pytest.mark.parametrize("samples", [0, 1, 2, 3, 1001])
 def test_pink_noise_of_any_length(samples, rng):
-    noise = pink(samples, rng)
+    noise = draw_pink_noise(samples, rng)
     assert noise.shape == (samples,) and noise.dtype == np.float32 and np.isfinite(noise).all()
 
 
@@ -83,19 +84,19 @@ def test_noise_belongs_to_the_clip_and_the_seed(kind, clip, rng):
 
 
 def test_levelled_it_is_the_studys_mix(clip):
-    """Both peak-normalised, scaled to RMS 1 and 10 ** (-SNR / 20), summed, peak-normalised, then levelled."""
-    noise = pink(clip.shape[1], generator(clip, 0)).astype(np.float64)
+    """Both peak-normalised, scaled to RMS 1 and 10 ** (-SNR / 20), summed, peak-normalised, then match_loudness."""
+    noise = draw_pink_noise(clip.shape[1], generator(clip, 0)).astype(np.float64)
     signal = clip.astype(np.float64) / np.abs(clip).max()
     noise /= np.abs(noise).max()
     mix = signal / rms(signal) + noise / rms(noise) * 10 ** (-6 / 20)
     mix /= np.abs(mix).max()
-    study = levelled(mix.astype(np.float32), clip, RATE)
+    study = match_loudness(mix.astype(np.float32), clip, RATE)
     np.testing.assert_allclose(pink_noise(level=True).processor(6.0)(clip, RATE), study, atol=2e-5)
 
 
 def test_silent_noise_or_clip_adds_nothing(clip):
-    np.testing.assert_array_equal(added(clip, np.zeros(RATE, dtype=np.float32), 0.0), clip)
-    assert not added(np.zeros_like(clip), clip[0], 0.0).any()
+    np.testing.assert_array_equal(add_noise(clip, np.zeros(RATE, dtype=np.float32), 0.0), clip)
+    assert not add_noise(np.zeros_like(clip), clip[0], 0.0).any()
 
 
 # ---------------------------------------------------------------------------------------------------- own recordings
@@ -154,7 +155,7 @@ def test_what_cannot_be_noise_is_one_error_before_the_work(recording, tiny_corpu
     (tmp_path / "empty").mkdir()
     silent = recording(np.zeros(RATE), "silent.wav")
     recording(np.zeros((0,)), "nothing.wav")
-    for source, message in (
+    for place, message in (
         (silent, "silent.wav is silent; remove it, or give another recording"),
         (tmp_path / "nothing.wav", "nothing.wav is silent"),
         (tmp_path / "text.wav", "text.wav is no audio that can be read"),
@@ -163,16 +164,16 @@ def test_what_cannot_be_noise_is_one_error_before_the_work(recording, tiny_corpu
         ("place.wav", "'place.wav'; give the absolute path"),
     ):
         with pytest.raises(UserError, match=message):
-            perturb(edited({"perturbations.ambient_noise.source": str(source)}), "ambient_noise")
+            perturb(edited({"perturbations.ambient_noise.recordings": str(place)}), "ambient_noise")
 
 
 def test_another_content_is_another_fingerprint_and_another_place_is_not(recording, tiny_corpus, edited, rng, tmp_path):
     place = rng.normal(0, 0.1, RATE)
     path = recording(place, "one/place.wav")
 
-    def prints(source):
-        params = edited({"perturbations.ambient_noise.source": str(source), "compute.workers": 1})
-        return [recipe.fingerprint("corpus") for recipe in planned(params, "ambient_noise")]
+    def prints(place):
+        params = edited({"perturbations.ambient_noise.recordings": str(place), "compute.workers": 1})
+        return [recipe.fingerprint("corpus") for recipe in plan_recipes(params, "ambient_noise")]
 
     first = prints(path)
     assert prints(shutil.copy(path, tmp_path / "two.wav")) == first
@@ -184,43 +185,48 @@ def test_a_recording_that_moved_is_read_from_its_new_place(recording, tiny_corpu
     place = rng.normal(0, 0.1, RATE)
     for name in ("one/place.wav", "two/place.wav"):
         path = recording(place, name)
-        changes = {"source": str(path), "grid": [0, 10]}
+        changes = {"recordings": str(path), "grid": [0, 10]}
         changes = {f"perturbations.ambient_noise.{key}": value for key, value in changes.items()}
         perturb(edited({**changes, "compute.workers": 1}), "ambient_noise")
-        assert written("ambient_noise")[0][0].perturbation.source == str(path)
+        assert read_recipes("ambient_noise")[0][0].perturbation.recordings == str(path)
 
 
 def test_a_recording_that_changed_since_is_noticed_by_who_applies_the_recipe(recording, tiny_corpus, edited, rng):
     path = recording(rng.normal(0, 0.1, RATE))
     params = edited({
-        "perturbations.ambient_noise.source": str(path), "perturbations.ambient_noise.grid": [0, 10],
+        "perturbations.ambient_noise.recordings": str(path), "perturbations.ambient_noise.grid": [0, 10],
         "compute.workers": 1,
     })  # fmt: skip
     perturb(params, "ambient_noise")
-    recipe, _ = written("ambient_noise")[-1]
-    assert recipe.attributes() == planned(params, "ambient_noise")[1].attributes()
+    recipe, _ = read_recipes("ambient_noise")[-1]
+    assert recipe.attributes() == plan_recipes(params, "ambient_noise")[1].attributes()
     recipe.processor()
     recording(rng.normal(0, 0.1, RATE + 1))
-    with pytest.raises(UserError, match="what perturbations.ambient_noise reads has changed .* run `dvc repro`"):
+    with pytest.raises(UserError, match="perturbations.ambient_noise reads have changed .* run `dvc repro`"):
         recipe.processor()
 
 
-# --------------------------------------------------------------------------------------------------------- the crowd
+def test_the_old_name_of_the_option_is_an_error_that_states_the_new_one(edited):
+    with pytest.raises(UserError, match="ambient_noise.source is now perturbations.ambient_noise.recordings"):
+        edited({"perturbations.ambient_noise.source": "/data/pub.wav"})
+
+
+# --------------------------------------------------------------------------------------------------------- the babble
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
-def test_the_crowd_has_the_spectrum_of_speech(rate):
-    bed = crowd(rate)
-    assert len(bed) == 16 * rate and rms(bed) == pytest.approx(1, abs=1e-3)
-    power, frequency = np.abs(np.fft.rfft(bed)) ** 2, np.fft.rfftfreq(len(bed), 1 / rate)
+def test_babble_has_the_spectrum_of_speech(rate):
+    voices = babble(rate)
+    assert len(voices) == 16 * rate and rms(voices) == pytest.approx(1, abs=1e-3)
+    power, frequency = np.abs(np.fft.rfft(voices)) ** 2, np.fft.rfftfreq(len(voices), 1 / rate)
     inside = power[(frequency > 80) & (frequency < 4000)].sum() / power.sum()
     assert inside > 0.9
 
 
-def test_the_crowd_joins_to_itself_and_moves(rng):
-    bed = crowd(44100).astype(np.float64)
-    steps = np.abs(np.diff(bed))
-    assert abs(bed[0] - bed[-1]) < np.quantile(steps, 0.999)
-    levels = 20 * np.log10([rms(part) for part in np.split(bed, 160)])  # of tenths of a second
+def test_babble_loops_and_moves(rng):
+    voices = babble(44100).astype(np.float64)
+    steps = np.abs(np.diff(voices))
+    assert abs(voices[0] - voices[-1]) < np.quantile(steps, 0.999)
+    levels = 20 * np.log10([rms(part) for part in np.split(voices, 160)])  # of tenths of a second
     assert abs(levels[0] - levels.mean()) < 2.5 * np.std(levels) and abs(levels[0] - levels[-1]) < 3 * np.std(levels)
     assert 0.5 < np.std(levels) < 5, "many voices: neither one that pauses nor steady noise"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earshift.perturbations.severity import SNR_LIMITS, severity, summarised
+from earshift.perturbations.severity import SNR_LIMITS, severity, summarise
 
 RATE = 44100
 
@@ -35,12 +35,12 @@ def test_nothing_changed(noise):
 def test_short_clip_has_no_loudness(noise):
     row = severity(noise[:, :1000], noise[:, :1000] / 2, RATE)
     assert np.isnan(row["loudness_lu"]) and row["snr_db"] == pytest.approx(6.02, abs=0.01)
-    assert summarised([row])["loudness_lu"] is None
+    assert summarise([row])["loudness_lu"] is None
 
 
 def test_median_over_clips():
     rows = [{"snr_db": s, "loudness_lu": np.nan if s > 2 else s, "lsd_db": 0.0} for s in (1.0, 2.0, 9.0)]
-    assert summarised(rows) == {"snr_db": 2.0, "loudness_lu": 1.5, "lsd_db": 0.0, "clips": 3}
+    assert summarise(rows) == {"snr_db": 2.0, "loudness_lu": 1.5, "lsd_db": 0.0, "clips": 3}
 
 
 def test_another_length_has_no_snr_and_is_compared_place_by_place():
@@ -52,11 +52,11 @@ def test_another_length_has_no_snr_and_is_compared_place_by_place():
     assert np.isnan(row["snr_db"]) and row["loudness_lu"] == pytest.approx(0, abs=0.1)
     assert row["lsd_db"] < 1 < severity(slow, quick[:, ::-1], RATE)["lsd_db"]
     assert severity(slow, quick / 10, RATE)["lsd_db"] == pytest.approx(2.0, abs=2.0)
-    assert summarised([row])["snr_db"] is None
+    assert summarise([row])["snr_db"] is None
 
 
 def test_what_is_left_by_rounding_is_nothing():
-    assert summarised([{"snr_db": 30.0, "loudness_lu": -3e-8, "lsd_db": 1.23456789}])["loudness_lu"] == 0
+    assert summarise([{"snr_db": 30.0, "loudness_lu": -3e-8, "lsd_db": 1.23456789}])["loudness_lu"] == 0
 
 
 @pytest.mark.parametrize("length", [0, 1, 500, 3000])

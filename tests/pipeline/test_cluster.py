@@ -18,8 +18,7 @@ from clones import small_run
 
 from earshift.errors import UserError
 from earshift.pipeline import paths
-from earshift.pipeline.cluster import client, device, ordered_map
-from earshift.pipeline.cluster import transfer as parcels
+from earshift.pipeline.cluster import client, device, ordered_map, transfer
 from earshift.pipeline.cluster.transfer import Shelf
 from earshift.pipeline.cluster.worker import WorkingFolder
 from earshift.pipeline.embed import embed
@@ -28,15 +27,10 @@ from earshift.pipeline.perturb import perturb
 REPOSITORY = Path(__file__).parents[2]
 
 # What workers import that is not in the repository
-TASKS = '''
-import os, threading, time
-from dataclasses import dataclass
+TASKS = """
+import os, time
 from pathlib import Path
-from typing import Annotated
 
-import numpy as np
-
-from earshift.encoders.base import Encoder
 from earshift.errors import UserError
 
 
@@ -71,33 +65,7 @@ def alike():
 
 def pid():
     return f"GPU {os.getpid()}"
-from earshift.options import Interval
-
-
-@dataclass(frozen=True)
-class Slow(Encoder):
-    """Mean and deviation, by a network that one thread at a time may use; loading it leaves a line in loads.txt."""
-
-    delay: Annotated[float, Interval(ge=0, le=10)]
-
-    sample_rate = 8000
-    window = 0.5
-    dim = 2
-    packages = ("numpy",)
-
-    def load(self, folder, device):
-        with open("loads.txt", "a") as file:
-            file.write(f"{os.getpid()}\\n")
-        inside = threading.Lock()
-
-        def network(waveforms):
-            assert inside.acquire(blocking=False), "two threads in one network"
-            time.sleep(self.delay)
-            inside.release()
-            return np.stack([waveforms.mean(1), waveforms.std(1)], axis=1)
-
-        return network
-'''
+"""
 
 
 class Cluster:
@@ -106,6 +74,7 @@ class Cluster:
     def __init__(self, folder):
         self._folder, self._scheduler, self._workers, self._code, self.address = folder, None, [], None, None
         (folder / "on_workers.py").write_text(TASKS)
+        shutil.copy(REPOSITORY / "tests/toys.py", folder)
 
     def __call__(self, workers, code=REPOSITORY):
         """The address of the scheduler, with so many workers of two threads each that run the code of a folder."""
@@ -148,7 +117,7 @@ class Cluster:
             environment.pop(name, None)
         environment["PYTHONPATH"] = os.pathsep.join(map(str, filter(None, [first, REPOSITORY, self._folder])))
         environment["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] = "1"
-        command = [*prefix, *([] if plain else [sys.executable, "-m", "earshift.pipeline.cluster"]), *dask]
+        command = [*prefix, *([] if plain else [sys.executable, "-m", "earshift", "worker"]), *dask]
         log = open(self._folder / f"{what}.log", "a")  # noqa: SIM115
         return subprocess.Popen(command, cwd=first or self._folder, env=environment, stdout=log, stderr=log)
 
@@ -251,7 +220,7 @@ def test_a_pipeline_on_a_cluster_that_loses_a_worker_gives_the_same_files(cluste
 def slow(edited, address, delay=0.01):
     return edited(
         {
-            "encoders.slow": {"class": "on_workers:Slow", "delay": delay},
+            "encoders.slow": {"class": "toys:Slow", "delay": delay},
             "run.encoders": ["slow"],
             "perturbations.gain.grid": [-30, -20, -10, 5],
             "compute.workers": 1,
@@ -375,7 +344,7 @@ def test_a_worker_with_another_version_is_refused(cluster, tasks, tmp_path):
 
 
 def test_a_worker_with_other_code_is_refused(cluster, tasks, tmp_path):
-    shutil.copytree(REPOSITORY / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY / "earshift", tmp_path / "earshift", ignore=shutil.ignore_patterns("__pycache__"))
     with open(tmp_path / "earshift/audio/mel.py", "a") as file:
         file.write("# edited\n")
     address = cluster(0)
@@ -389,7 +358,7 @@ def test_a_worker_without_the_settings_is_refused(cluster, tasks):
         refused(
             address,
             tasks,
-            "worker tcp://.* was started without this repository's settings.*-m earshift.pipeline.cluster",
+            "worker tcp://.* was started without this repository's settings.*earshift worker dask worker",
         )
 
 
@@ -411,7 +380,7 @@ def test_equal_arrays_are_one_file_until_there_are_too_many(workspace, monkeypat
         assert shelf.put(b"some content") == first
         shelf.give_back([first, first])
         assert Path(first).read_bytes() == b"some content"
-        monkeypatch.setattr(parcels, "_KEPT", 0)
+        monkeypatch.setattr(transfer, "_KEPT", 0)
         shelf.give_back([shelf.put(b"some content")])
         assert not Path(first).exists()
         shelf.put(b"other content")

@@ -1,12 +1,14 @@
 """The ordered map: same results in order wherever it runs, memory bounded, errors in one line."""
 
+import functools
 import os
+import threading
 import time
 
 import pytest
 
 from earshift.errors import UserError
-from earshift.pipeline.compute import ordered_map, prefetched, worker_count
+from earshift.pipeline.compute import mapper, ordered_map, prefetch, worker_count
 from earshift.pipeline.config import Compute
 
 
@@ -37,6 +39,16 @@ def test_results_come_in_order(workers):
     assert (os.getpid() in {r[1] for r in results}) == (workers == 1)
 
 
+def scale(factor, n):
+    return factor * n
+
+
+@pytest.mark.parametrize("workers, threads", [(1, False), (2, False), (2, True)])
+def test_a_mapper_has_the_signature_of_the_builtin(workers, threads):
+    run = mapper(settings(workers), threads=threads)
+    assert list(run(functools.partial(scale, 3), range(9))) == list(map(functools.partial(scale, 3), range(9)))
+
+
 def test_threads_stay_in_this_process():
     results = list(ordered_map(slow_square, ((n,) for n in range(12)), settings(2), threads=True))
     assert results == [(n * n, os.getpid()) for n in range(12)]
@@ -56,9 +68,9 @@ def test_results_on_a_dask_cluster(workspace):
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
-        results = list(
-            ordered_map(slow_square, ((n,) for n in range(9)), settings(scheduler=cluster.scheduler_address))
-        )
+        there = settings(scheduler=cluster.scheduler_address)
+        results = list(ordered_map(slow_square, ((n,) for n in range(9)), there))
+        assert list(mapper(there)(functools.partial(scale, 3), range(9))) == [3 * n for n in range(9)]
     assert [r[0] for r in results] == [n * n for n in range(9)]
 
 
@@ -79,7 +91,7 @@ def test_a_scheduler_that_is_not_there(monkeypatch):
         raise OSError("connection refused")
 
     monkeypatch.setattr(distributed, "Client", refuse)
-    with pytest.raises(UserError, match="no Dask scheduler answers at tcp://127.0.0.1:1"):
+    with pytest.raises(UserError, match="no Dask scheduler replies at tcp://127.0.0.1:1"):
         list(ordered_map(slow_square, [(1,)], settings(scheduler="tcp://127.0.0.1:1")))
 
 
@@ -88,25 +100,25 @@ def test_auto_is_one_worker_per_core():
 
 
 def test_prefetched_items_are_those_of_the_iterable():
-    assert list(prefetched(range(20))) == list(range(20))
-    assert list(prefetched([])) == []
+    assert list(prefetch(range(20))) == list(range(20))
+    assert list(prefetch([])) == []
 
 
 def test_prefetched_items_are_made_while_others_are_used():
-    def slow():
-        for n in range(5):
-            time.sleep(0.1)
+    made = [threading.Event() for _ in range(4)]
+
+    def items():
+        for n, event in enumerate(made):
+            event.set()
             yield n
 
-    start = time.perf_counter()
-    for _ in prefetched(slow()):
-        time.sleep(0.1)
-    assert time.perf_counter() - start < 0.9  # one after the other would take a second
+    for n in prefetch(items()):
+        assert made[min(n + 1, 3)].wait(timeout=60)  # comes although nobody has asked for it yet
 
 
 def test_few_items_are_prefetched():
     made = []
-    items = prefetched((made.append(n) or n for n in range(100)), ahead=2)
+    items = prefetch((made.append(n) or n for n in range(100)), ahead=2)
     assert next(items) == 0
     time.sleep(0.2)
     assert len(made) <= 5
@@ -118,7 +130,7 @@ def test_an_error_while_prefetching_comes_after_the_items_before_it():
         yield 1
         raise UserError("clip 2 is broken")
 
-    items = prefetched(broken())
+    items = prefetch(broken())
     assert next(items) == 1
     with pytest.raises(UserError, match="clip 2 is broken"):
         next(items)
@@ -134,7 +146,7 @@ def test_what_is_prefetched_is_closed_with_the_consumer():
         finally:
             closed.append(True)
 
-    items = prefetched(endless())
+    items = prefetch(endless())
     next(items)
     items.close()
     assert closed == [True]

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from earshift.errors import UserError
 from earshift.options import value_text
-from earshift.pipeline import config as params
-from earshift.pipeline import preset
+from earshift.pipeline import config, preset
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_committed_file_loads(workspace):
-    loaded = params.load()
+    loaded = config.load()
     assert loaded.fidelity == "corrected"
     assert not any(loaded.switches.values())
     assert set(loaded.run.encoders) <= set(loaded.encoders)
@@ -67,16 +66,16 @@ def test_one_message_for_each_mistake(edited, changes, message):
 
 
 def test_missing_section_and_file(workspace):
-    document = params.read()
+    document = config.read()
     del document["svd"]
     with pytest.raises(UserError, match="missing section svd"):
-        params.parse(document)
+        config.parse(document)
     (workspace / "params.yaml").write_text("cca: [1")
     with pytest.raises(UserError, match="not valid YAML"):
-        params.load()
+        config.load()
     (workspace / "params.yaml").unlink()
     with pytest.raises(UserError, match="run from the repository root"):
-        params.load()
+        config.load()
 
 
 def test_paper_sets_the_switches_and_a_hand_set_one_wins(edited):
@@ -96,9 +95,9 @@ def test_value_text_forms():
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in REPOSITORY.glob("presets/*.yaml")))
 def test_presets_lay_over(workspace, name):
-    before = params.read()
+    before = config.read()
     preset.lay_over(name)
-    after = params.read()
+    after = config.read()
     assert after != before
     assert "# Every number of the pipeline" in (workspace / "params.yaml").read_text()
 
@@ -107,8 +106,8 @@ def test_full_grids_are_the_studys(workspace):
     """108 values: 31 gains, 31 cut-off frequencies, 34 room sizes, 12 bit depths."""
     import numpy as np
 
-    preset.lay_over("full-grids")
-    grids = {name: p.values() for name, p in params.load().perturbations.items()}
+    preset.lay_over("deng2025-grids")
+    grids = {name: p.values() for name, p in config.load().perturbations.items()}
     np.testing.assert_allclose(grids["gain"], np.arange(-40, 5.01, 1.5))
     np.testing.assert_allclose(grids["lowpass"][::-1], np.round(np.geomspace(1600, 22000 / 1.2, 31), 3))
     np.testing.assert_allclose(grids["reverb"], np.linspace(0.01, 1, 100)[::3])
@@ -116,8 +115,8 @@ def test_full_grids_are_the_studys(workspace):
 
 
 def test_the_first_study_as_published(workspace):
-    preset.lay_over("paper")
-    paper = params.load()
+    preset.lay_over("deng2025")
+    paper = config.load()
     assert paper.fidelity == "paper" and paper.corpus.name == "irmas" and not paper.perturb.keep_audio
     assert paper.run.encoders == ("openl3", "panns", "clap")
     assert {paper.encoders[name].policy for name in paper.run.encoders} == {"paper"} and all(paper.switches.values())
@@ -152,5 +151,31 @@ def test_nested_sections_are_checked(edited):
 
 
 def test_unknown_preset(workspace):
-    with pytest.raises(UserError, match="no preset 'x'; there are diverse-sample, full-grids, "):
+    with pytest.raises(UserError, match="no preset 'x'; there are deng2025, deng2025-grids, "):
         preset.lay_over("x")
+
+
+def test_old_names_say_the_new_ones(edited):
+    with pytest.raises(UserError, match="the preset paper3-grids is called kim2019-grids now: make preset NAME=kim"):
+        preset.lay_over("paper3-grids")
+    moved = "perturbations.ambient_noise.source is now perturbations.ambient_noise.recordings; rename it there"
+    with pytest.raises(UserError, match=f"params.yaml: {moved}"):
+        edited({"perturbations.ambient_noise.source": "/rain"})
+
+
+def test_old_words_in_values_say_the_new_ones(edited, monkeypatch):
+    monkeypatch.setitem(config.RENAMED, "run.encoders = old", "run.encoders = new")
+    with pytest.raises(UserError, match="params.yaml: run.encoders = old is now run.encoders = new"):
+        edited({"run.encoders": ["mfcc", "old"]})
+    monkeypatch.delitem(config.RENAMED, "run.encoders = old")
+    monkeypatch.setitem(config.RENAMED, "comparison.severity = old", "comparison.severity = new")
+    with pytest.raises(UserError, match="comparison.severity = old is now comparison.severity = new"):
+        edited({"run.encoders": ["mfcc"], "comparison.severity": "old"})
+
+
+def test_names_in_run_can_be_files_and_stages(workspace):
+    document = config.read()
+    document["encoders"]["my.mfcc"] = {"class": "earshift.encoders.mfcc:Mfcc", **document["encoders"]["mfcc"]}
+    document["run"]["encoders"] = ["my.mfcc"]
+    with pytest.raises(UserError, match=r"run.encoders names 'my\.mfcc'; a name must be of letters, digits, _ and -"):
+        config.parse(document)

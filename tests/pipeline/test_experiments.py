@@ -16,7 +16,7 @@ def swept(tmp_path_factory):
     """A clone in which four experiments were run by two workers; what the queue printed is in ``log``."""
     clone = small_run(tmp_path_factory)
     clone.dvc("exp", "run", "--queue", *SWEEP)
-    clone.log = clone(sys.executable, "-m", "earshift.pipeline.queue", "--jobs", "2")
+    clone.log = clone(sys.executable, "-m", "earshift", "queue", "--jobs", "2")
     return clone
 
 
@@ -61,14 +61,14 @@ def test_four_parents_and_their_children_whatever_is_run_again(swept):
     assert sorted(tuple(before[name]) for name in names) == [("mfcc / gain",)] * 2 + [("yamnet / gain",)] * 2
     runs = swept.mlflow("select run_uuid, lifecycle_stage, status from runs order by run_uuid")
     for _ in range(2):
-        swept(sys.executable, "-m", "stages.track", "--all-experiments")
+        swept(sys.executable, "-m", "earshift", "track", "--all-experiments")
     assert swept.mlflow("select run_uuid, lifecycle_stage, status from runs order by run_uuid") == runs
 
 
 def test_a_lost_store_is_made_again_for_every_experiment(swept):
     before, names = in_mlflow(swept), {row["Experiment"] for row in rows(swept)}
     (swept.root / "mlflow.db").unlink()
-    swept(sys.executable, "-m", "stages.track", "--all-experiments")
+    swept(sys.executable, "-m", "earshift", "track", "--all-experiments")
     after = in_mlflow(swept)
     assert {name: after[name] for name in names} == {name: before[name] for name in names}
     (state,) = set(after) - names

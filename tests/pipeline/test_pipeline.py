@@ -21,7 +21,7 @@ def test_everything_is_there(first):
         assert row["samplewise_published_r2"] == pytest.approx(1, abs=1e-6)
         assert row["null_r2_mean"] < 0.2 and -1 <= row["heldout_r2"] <= 1
         assert 1 <= row["effective_rank"] <= 44
-    for name in ("headline", "cca_scatter", "svd_spectra", "umap_maps", "roc_auc_mfcc", "beyond_yamnet", "ranking"):
+    for name in ("headline", "cca_scatter", "svd_spectra", "umap_maps", "roc_auc_mfcc", "other_methods_yamnet", "ranking"):
         assert (first.root / f"plots/figures/{name}.png").stat().st_size > 5000
     assert not list(first.root.glob("data/**/.*.tmp"))
 
@@ -99,7 +99,7 @@ def test_other_methods_run_only_robustness_and_what_follows(first):
 
 def _run(log):
     """The stages that DVC says it runs, those left out that always run."""
-    always = {"source", "encoders", "materials", "track"}
+    always = {"corpus_inputs", "encoder_inputs", "perturbation_inputs", "track"}
     return {line.split("'")[1] for line in log.splitlines() if line.startswith("Running stage")} - always
 
 

@@ -14,10 +14,10 @@ from clones import REPOSITORY, small_run
 
 from earshift.errors import UserError
 from earshift.pipeline import paths, profile
-from earshift.pipeline import perturb as run
 from earshift.pipeline.command import command
 from earshift.pipeline.progress import Progress
-from earshift.report.page import stamp
+from earshift.pipeline.stamp import write_index
+from stages import perturb
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def left():
 
 
 def work(outcome=None):
-    """A stage that counts something and ends as it is told."""
+    """A stage that counts something and ends as it is printed."""
 
     @command
     def main():
@@ -84,7 +84,7 @@ def test_a_command_within_a_stage_is_part_of_it(stage):
     def main():
         profile.note(device="cuda", workers=2)
         with pytest.raises(SystemExit):
-            stamp.main()  # there is no page
+            command(write_index)()  # there is no page
 
     main()
     assert len(list(paths.PROFILES.glob("*.json"))) == 1
@@ -124,7 +124,7 @@ def test_the_log_is_that_of_the_last_run(stage):
 CHILD = """
 import subprocess, sys, time
 import stages
-from earshift.errors import command
+from earshift.pipeline.command import command
 @command
 def main():
     held = bytearray(b"1") * (150 << 20)
@@ -153,7 +153,7 @@ def test_memory_is_that_of_the_stage_and_of_its_largest_worker(stage):
 
 def test_no_worker_has_no_memory(stage):
     # the shell's own child counts as little as the `uname` that h5py calls
-    stage_alone = "import earshift.storage; from earshift.errors import command; command(int)()"
+    stage_alone = "import earshift.storage; from earshift.pipeline.command import command; command(int)()"
     run = f"{sys.executable} -c pass; exec {sys.executable} -c '{stage_alone}'"
     subprocess.run(["sh", "-c", run], cwd=stage, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=True)
     assert left()["exit"] == "ok" and "worker_peak_mib" not in left()
@@ -175,7 +175,7 @@ def test_a_stage_counts_what_it_computes_and_what_it_reuses(tiny_corpus, edited,
     monkeypatch.setattr(sys, "argv", ["run", "gain"])
     for grid, computed, reused in (([-20, 5], 14, 0), ([-20, -10, 5], 7, 14)):
         edited({"perturbations.gain.grid": grid, "compute.workers": 1})
-        run.main()
+        perturb.main()
         found = profile.read_profiles()["perturb@gain"]
         assert found["exit"] == "ok"
         assert (found["counted"]["clips"]["computed"], found["counted"]["clips"]["reused"]) == (computed, reused)

@@ -44,7 +44,7 @@ def test_nothing_done_yet_has_no_rate(capsys, clock):
 def test_a_terminal_shows_the_bar_and_the_log_has_the_lines(workspace, monkeypatch, clock):
     monkeypatch.setenv("DVC_STAGE", "embed@x-gain")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with profile.recorded(), Progress("embed x", 100, reused=50) as progress:
+    with profile.record(), Progress("embed x", 100, reused=50) as progress:
         for _ in range(4):
             clock(6)
             progress.advance(10)
@@ -65,7 +65,7 @@ def test_a_terminal_shows_the_bar_and_the_log_has_the_lines(workspace, monkeypat
 
 def test_the_log_says_where_work_stopped(workspace, monkeypatch, clock):
     monkeypatch.setenv("DVC_STAGE", "embed@x-gain")
-    with pytest.raises(KeyboardInterrupt), profile.recorded(), Progress("embed x", 100) as progress:
+    with pytest.raises(KeyboardInterrupt), profile.record(), Progress("embed x", 100) as progress:
         clock(5)
         progress.advance(10)
         raise KeyboardInterrupt

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from earshift.errors import UserError
 from earshift.pipeline import queue
 
 PIPELINE = """
@@ -44,16 +45,16 @@ def repository(tmp_path, monkeypatch):
 
 
 def _results(run):
-    listed = run("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    return sorted(ref.rpartition("/")[2] for ref in listed if "/temp/" not in ref)
+    names = run("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    return sorted(ref.rpartition("/")[2] for ref in names if "/temp/" not in ref)
 
 
 def test_all_run_even_after_workers_that_were_told_to_stop(repository, capsys):
     repository("dvc", "exp", "run", "--queue", "-S", "value=2,3,4")
-    queue.main(["--jobs", "2"])
+    queue.run(2)
     repository("dvc", "exp", "run", "--queue", "-S", "value=5,6,7")
     repository("dvc", "queue", "stop")
-    queue.main(["--jobs", "2"])
+    queue.run(2)
     assert len(_results(repository)) == 6
     assert capsys.readouterr().out.count("all 3 done") == 2
 
@@ -63,8 +64,8 @@ def test_what_ended_without_a_result_is_run_again_and_what_failed_is_not(reposit
 
     repository("dvc", "exp", "run", "--queue", "-n", "good", "-S", "value=2")
     repository("dvc", "exp", "run", "--queue", "-n", "bad", "-S", "value=13")
-    with pytest.raises(SystemExit, match=r"1 of 2 experiments have no result: bad \(failed\); `dvc queue logs bad`"):
-        queue.main(["--jobs", "1"])
+    with pytest.raises(UserError, match=r"1 of 2 experiments have no result: bad \(failed\); `dvc queue logs bad`"):
+        queue.run(1)
     assert _results(repository) == ["failed", "good"]
     (reference,) = repository("git", "for-each-ref", "--format=%(refname)", "refs/exps/*/*/good").split()
     shown = repository("git", "show", f"{reference}:params.yaml")
@@ -79,7 +80,7 @@ def test_what_ended_without_a_result_is_run_again_and_what_failed_is_not(reposit
 
 
 def test_an_empty_queue_and_no_workers(repository, capsys):
-    queue.main([])
+    queue.run(2)
     assert "nothing is queued" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="--jobs is 0; it must be at least 1"):
-        queue.main(["--jobs", "0"])
+    with pytest.raises(UserError, match="--jobs is 0; it must be at least 1"):
+        queue.run(0)

@@ -121,13 +121,13 @@ def shared_folder(first, folder):
 
 
 def remote(clone, *arguments, place=None, check=True):
-    """What ``python -m earshift.pipeline.sharing`` says."""
+    """What ``earshift remote``, ``push`` and ``pull`` print."""
     before = dict(clone.environment)
     for name in [name for name in clone.environment if name.startswith("AWS_")]:
         del clone.environment[name]
     clone.environment |= place.environment if place else {}
     try:
-        log = clone(sys.executable, "-m", "earshift.pipeline.sharing", *arguments, check=check)
+        log = clone(sys.executable, "-m", "earshift", *arguments, check=check)
     finally:
         clone.environment = before
     assert "Traceback" not in log
@@ -135,7 +135,7 @@ def remote(clone, *arguments, place=None, check=True):
 
 
 def _share(clone, place):
-    said = remote(clone, "set", place.url, *place.options, *place.here, place=place)
+    said = remote(clone, "remote", place.url, *place.options, *place.here, place=place)
     assert f"{place.url} is the shared remote: written, read back and compared" in said
     clone("git", "add", "-A")
     clone("git", "commit", "-qm", "shared remote", "--allow-empty")
@@ -157,7 +157,7 @@ def test_a_colleague_goes_on_without_an_encoder(first, place, tmp_path):
     _share(first, place)
     second = cloned(first, tmp_path / "second")
     if place.here:
-        remote(second, "set", *place.here, place=place)
+        remote(second, "remote", *place.here, place=place)
     said = remote(second, "pull", place=place)
     assert "next: dvc repro" in said
     assert not (second.root / "data/audio").exists() and not list(second.root.glob("data/weights/*/*.npz"))
@@ -257,29 +257,29 @@ def _refused(clone, *arguments, place=None):
 
 def test_what_an_ssh_server_refuses(unset, ssh, tmp_path):
     home = Path(ssh.environment["HOME"])
-    assert "the login is refused" in _refused(unset, "set", ssh.url, "--keyfile", str(home / "stranger"), place=ssh)
+    assert "the login is refused" in _refused(unset, "remote", ssh.url, "--keyfile", str(home / "stranger"), place=ssh)
     nobody = ssh.url.replace("127.0.0.1", "nobody.invalid")
-    assert "no host of that name is known" in _refused(unset, "set", nobody, *ssh.here, place=ssh)
+    assert "no host of that name is known" in _refused(unset, "remote", nobody, *ssh.here, place=ssh)
     closed = re.sub(r":\d+/", ":1/", ssh.url)
-    assert "the connection is refused" in _refused(unset, "set", closed, *ssh.here, place=ssh)
+    assert "the connection is refused" in _refused(unset, "remote", closed, *ssh.here, place=ssh)
     for known in ("", f"{(home / '.ssh/known_hosts').read_text().split()[0]} {(home / 'stranger.pub').read_text()}"):
         elsewhere = Place(ssh.url, environment={"HOME": str(tmp_path)})
         (tmp_path / ".ssh").mkdir(exist_ok=True)
         (tmp_path / ".ssh/known_hosts").write_text(known)
-        assert "host key is not in ~/.ssh/known_hosts" in _refused(unset, "set", ssh.url, *ssh.here, place=elsewhere)
+        assert "host key is not in ~/.ssh/known_hosts" in _refused(unset, "remote", ssh.url, *ssh.here, place=elsewhere)
 
 
 def test_what_an_s3_server_refuses(unset, s3):
-    assert "no such bucket" in _refused(unset, "set", "s3://nobody/earshift", *s3.options, place=s3)
+    assert "no such bucket" in _refused(unset, "remote", "s3://nobody/earshift", *s3.options, place=s3)
     nameless = Place(s3.url, environment={"HOME": s3.environment["HOME"], "AWS_EC2_METADATA_DISABLED": "true"})
-    assert "no credentials are found" in _refused(unset, "set", s3.url, *s3.options, place=nameless)
-    assert "no such profile" in _refused(unset, "set", s3.url, *s3.options, "--profile", "lab", place=s3)
+    assert "no credentials are found" in _refused(unset, "remote", s3.url, *s3.options, place=nameless)
+    assert "no such profile" in _refused(unset, "remote", s3.url, *s3.options, "--profile", "lab", place=s3)
     closed = ["--endpoint", "http://127.0.0.1:1"]
-    assert "the connection is refused" in _refused(unset, "set", s3.url, *closed, place=s3)
-    said = _refused(unset, "set", f"s3://a-key:{SECRET}@team/earshift", *s3.options, place=s3)
+    assert "the connection is refused" in _refused(unset, "remote", s3.url, *closed, place=s3)
+    said = _refused(unset, "remote", f"s3://a-key:{SECRET}@team/earshift", *s3.options, place=s3)
     assert "It belongs into the environment" in said and SECRET not in said
 
 
 def test_without_a_remote(unset):
-    for what in ("set", "push", "pull"):
+    for what in ("remote", "push", "pull"):
         assert "`make remote URL=...` sets one" in _refused(unset, what)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earshift import plugins as scan
 from earshift.errors import UserError
 from earshift.options import Grid, Interval, Options, check
-from earshift.pipeline import config as params
+from earshift.pipeline import config
+from earshift.plugins import import_class
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
@@ -46,14 +46,14 @@ def test_yaml_that_is_none_or_grows(tmp_path, content, reason):
     path = tmp_path / "params.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=reason) as caught:
-        params.read(path)
+        config.read(path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_few_aliases_are_fine(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("a: &a {x: [1, 2]}\nb: *a\nc: {<<: *a, y: 3}\n")
-    assert params.read(path) == {"a": {"x": [1, 2]}, "b": {"x": [1, 2]}, "c": {"x": [1, 2], "y": 3}}
+    assert config.read(path) == {"a": {"x": [1, 2]}, "b": {"x": [1, 2]}, "c": {"x": [1, 2], "y": 3}}
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ JSON = st.recursive(
 @pytest.fixture(scope="module")
 def places():
     """params.yaml, and the ways to every value in it."""
-    content = params.read()
+    content = config.read()
 
     def ways(value, way=()):
         for key, inner in value.items() if isinstance(value, dict) else ():
@@ -112,7 +112,7 @@ def test_whatever_stands_in_params_is_taken_or_refused(places, data):
         inside = inside[key]
     inside[last] = data.draw(JSON)
     try:
-        params.parse(content)
+        config.parse(content)
     except UserError as error:
         assert str(error).isprintable() and len(str(error)) <= 2000
 
@@ -120,7 +120,7 @@ def test_whatever_stands_in_params_is_taken_or_refused(places, data):
 @pytest.mark.parametrize("path", [3, None, ":", "a", ".a:B", "..:B", "a..b:C", "a:"])
 def test_names_of_classes_that_are_none(path):
     with pytest.raises(UserError, match="write it as package.module:Class"):
-        scan.imported(path, object, "encoders.x.class")
+        import_class(path, object, "encoders.x.class")
 
 
 def test_messages_hold_nothing_that_a_terminal_obeys():

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for results_on_disk, however pytest imports these modules
+from computed_results import compute_results  # noqa: E402
 from page_on_disk import write_page_inputs  # noqa: E402
 from results_on_disk import write_results  # noqa: E402
 
-from earshift.report import results
+from earshift.pipeline import report_inputs  # noqa: E402
 from earshift.report.figures import style  # noqa: E402
 
 
@@ -33,9 +34,24 @@ def inputs(world):
 
 
 @pytest.fixture
-def content(world):
-    """params.yaml of that folder."""
-    return results.document()
+def results(world):
+    """The results of that folder, read when they are asked for."""
+    return report_inputs.results()
+
+
+@pytest.fixture(scope="session")
+def computed_once(tmp_path_factory):
+    """A folder of results that the stages computed, not to be changed."""
+    root = tmp_path_factory.mktemp("computed")
+    compute_results(root)
+    return root
+
+
+@pytest.fixture
+def computed(computed_once, monkeypatch):
+    """Results that the stages computed, in a folder that is entered and stays as it is."""
+    monkeypatch.chdir(computed_once)
+    return report_inputs.results()
 
 
 @pytest.fixture(autouse=True)

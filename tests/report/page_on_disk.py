@@ -41,7 +41,7 @@ def write_page_inputs(root, encoders=("mfcc", "musicnn"), perturbations=("gain",
         write_vectors(root, encoder, perturbations, table)
         held = None if encoder == "mfcc" else {"file": "weights.npz", "sha256": "ab" * 32}
         dump(root / f"data/weights/{encoder}/weights.json", {
-            "encoder": encoder, "weights": held, "licence": "ISC", "source": f"the wheel of {encoder}",
+            "encoder": encoder, "weights": held, "licence": "ISC", "weights_source": f"the wheel of {encoder}",
             "official": True,
         })  # fmt: skip
     for perturbation in perturbations:
@@ -49,7 +49,7 @@ def write_page_inputs(root, encoders=("mfcc", "musicnn"), perturbations=("gain",
     names = ["headline", "cca_scatter", "samplewise_r2", "svd_spectra", "severity", "umap_maps", "pca_maps", "paths",
              "roc_auc_instrument", "gains", "ranking", "consistency", "minimum_magnitudes",
              "originals_correlation", "tsne", "marginal_means", "performance", "robustness_accuracy"]  # fmt: skip
-    for name in [*names, *(f"{kind}_{encoder}" for encoder in encoders for kind in ("roc_auc", "beyond"))]:
+    for name in [*names, *(f"{kind}_{encoder}" for encoder in encoders for kind in ("roc_auc", "other_methods"))]:
         (root / f"plots/figures/{name}.svg").write_text(PICTURE)
         (root / f"plots/figures/{name}.png").write_bytes(b"pixels")
 

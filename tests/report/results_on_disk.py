@@ -1,13 +1,30 @@
-"""A small world of finished results: what the analyses leave on disk, in their files' shape, with known numbers."""
+"""Results with known numbers, written through the models that the analyses declare: a key of another name is an error.
 
+Tables have the columns of those that the analyses write (tests/report/test_known_numbers.py holds them together).
+"""
+
+import contextlib
+import dataclasses
 import json
-import os
+import re
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from earshift.analysis import comparison
+from earshift.analysis.significance import SignificanceResult
+from earshift.report.results import (
+    CcaResult,
+    ConsistencyResult,
+    PerformanceResult,
+    Results,
+    RobustnessResult,
+    SvdResult,
+    TrajectoriesResult,
+)
+from earshift.storage.results import write_result
+from stages import comparison
 
 GRIDS = {
     "gain": ("dB", ["-40", "-31", "-22", "-13", "-4", "5"]),
@@ -34,61 +51,21 @@ AREAS = {
     "samplewise_cca_svd_0.5": 0.004, "leace": 0.015625, "conditional_displacement": 0.006, "augmentation": 0.0625,
 }  # fmt: skip
 DRAWS = 40
-PARAMS = """\
-fidelity: corrected
-corpus:
-  name: general_midi
-  on_bad_clip: error
-  split: {{folds: 4, seed: 20220419, balance: true, balance_seed: 42}}
-  general_midi: {{seed: 20250129, pieces: 8}}
-  folder: {{path: null}}
-run:
-  encoders: [{encoders}]
-  perturbations: [{perturbations}]
-perturb: {{keep_audio: true, clip: null}}
-perturbations:
-  gain: {{grid: [-40, -31, -22, -13, -4, 5]}}
-  lowpass: {{grid: [1600, 2605, 4244, 6912, 11257, 18333.333]}}
-  reverb: {{grid: [0.01, 0.22, 0.4, 0.61, 0.79, 1.0], damping: 0.5}}
-  bitcrush: {{grid: [4, 6, 8, 10, 12, 14]}}
-  pitch: {{grid: [-12, -4, -0.25, 0.25, 4, 12]}}
-  tempo: {{grid: [0.3, 0.7, 0.98, 1.02, 1.2, 1.5]}}
-  ambient_noise: {{grid: [-15, -3, 6, 15, 24, 30]}}
-encoders:
-  mfcc: {{}}
-  musicnn: {{model: MSD_musicnn, layer: mean_pool}}
-  yamnet: {{}}
-  vgg_autoencoder: {{}}
-  vgg_autotagging: {{}}
-  vgg_instruments: {{}}
-  vgg_separation: {{}}
-  diverse_pitch: {{}}
-  diverse_end_to_end: {{}}
-  diverse_all: {{}}
-diverse: {{confidence: 0.95}}
-cca: {{ridge: 0.001, seed: 0, permutations: 200, bootstrap: 1000, confidence: 0.95}}
-svd: {{seed: 0, permutations: 20, confidence: 0.95, energy: 0.9}}
-trajectories: {{clips: 5, neighbours: 3, seed: 0, bootstrap: 1000, confidence: 0.95}}
-robustness:
-  methods: [none, lda, average_displacement, pca, pca_normalised, cca, samplewise_cca_svd, leace,
-            conditional_displacement, augmentation]
-  svd_threshold: [0.3, 0.4, 0.5]
-  positives: 288
-  seed: 0
-  bootstrap: 40
-  confidence: 0.95
-consistency: {{latent: [euclidean, cosine], threshold: 0.9, seed: 0, bootstrap: 40, confidence: 0.95}}
-tsne: {{clips: 6, perplexity: 30, seed: 0}}
-comparison: {{severity: lsd_db, confidence: 0.95}}
-figures: {{instrument: cello}}
-report: {{clips: 2, players: null}}
-compute: {{workers: 1, scheduler: null, device: auto, chunk: 16, gpu_batch: 1}}
-"""
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+MODELS_OF = {
+    "cca": CcaResult, "svd": SvdResult, "trajectories": TrajectoriesResult, "robustness": RobustnessResult,
+    "consistency": ConsistencyResult, "performance": PerformanceResult,
+}  # fmt: skip
 
 
 def write_params(root, encoders, perturbations):
-    """params.yaml that selects the given encoders and perturbations."""
-    text = PARAMS.format(encoders=", ".join(encoders), perturbations=", ".join(perturbations))
+    """The repository's params.yaml, but for the encoders and perturbations of the run, and what takes long."""
+    text = PARAMS.read_text()
+    for name, chosen in (("encoders", encoders), ("perturbations", perturbations)):
+        text = re.sub(rf"(?m)^  {name}: \[.*\]", f"  {name}: [{', '.join(chosen)}]", text, count=1)
+    text = re.sub(r"(?m)^  bootstrap: \d+", f"  bootstrap: {DRAWS}", text)
+    text = re.sub(r"(?m)^  permutations: \d+", "  permutations: 9", text)
+    text = re.sub(r"(?m)^  workers: \w+", "  workers: 1", text)
     (root / "params.yaml").write_text(text)
 
 
@@ -102,6 +79,13 @@ def write_lock(root, encoders, perturbations, corpus="0123456789abcdef0123456789
     (root / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))  # JSON is YAML
 
 
+def write_metrics(root, analysis, encoder, perturbation, content):
+    """Write the result of a pair, with what every result begins with."""
+    unit, values = GRIDS[perturbation]
+    head = {"encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder]}
+    write_result(root / f"metrics/{analysis}/{encoder}/{perturbation}.json", MODELS_OF[analysis], {**head, **content})
+
+
 def dump(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
@@ -109,7 +93,8 @@ def dump(path, content):
 
 def r2(published, heldout):
     return {
-        "published": published, "published_null_mean": 0.31, "published_null_p95": 0.42, "heldout": heldout,
+        "published": published, "published_low": published, "published_high": published,
+        "published_null_mean": 0.31, "published_null_p95": 0.42, "heldout": heldout,
         "heldout_low": round(heldout - 0.125, 6), "heldout_high": round(heldout + 0.125, 6), "null_mean": 0.0078125,
         "null_p95": 0.046875, "heldout_unregularised": heldout / 2,
     }  # fmt: skip
@@ -128,22 +113,21 @@ def write_pair(root, encoder, perturbation, heldout, clips=12, rng=None):
     """Metrics and plot data of one pair; `heldout` is its global held-out R2."""
     rng = rng or np.random.default_rng(0)
     unit, values = GRIDS[perturbation]
-    head = {"encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder]}
     strength = np.linspace(0, 1, len(values))
     instruments = {
         name: {"global": r2(0.75, heldout), "samplewise": r2(1.0, 0.375), "train_clips": clips,
                "test_clips": clips // 2, "rows": clips * len(values)}
         for name in INSTRUMENTS
     }  # fmt: skip
-    dump(root / f"metrics/cca/{encoder}/{perturbation}.json", {
-        **head, "clips": {"train": 24, "test": 12, "invalid": 0, "no_direction": 0}, "global": r2(0.8125, heldout),
+    write_metrics(root, "cca", encoder, perturbation, {
+        "clips": {"train": 24, "test": 12, "invalid": 0, "no_direction": 0}, "global": r2(0.8125, heldout),
         "pooled": r2(0.6875, heldout), "samplewise": r2(1.0, 0.40625), "instruments": instruments, "notes": [],
     })  # fmt: skip
     rank = np.arange(1, DIRECTIONS + 1)
     spectrum, null, originals = np.exp(-(rank - 1) / 4), rank**-0.25, np.exp(-(rank - 1) / 9)
     numbers = ranks(5.25, spectrum.round(6), originals.round(6))
-    dump(root / f"metrics/svd/{encoder}/{perturbation}.json", {
-        **head, "overall": numbers, "instruments": dict.fromkeys(INSTRUMENTS, numbers), "notes": [],
+    write_metrics(root, "svd", encoder, perturbation, {
+        "overall": numbers, "instruments": dict.fromkeys(INSTRUMENTS, numbers), "notes": [],
     })  # fmt: skip
 
     rows, hist = [], []
@@ -187,7 +171,7 @@ def write_robustness(root, encoder, perturbation, drop, area=1.0, rng=None):
         sections = {"original": {**original, "roc_auc": original["roc_auc"] + gain * area / 4}}
         for direction, of in lost.items():
             if method == "augmentation" and direction != "forward":
-                sections[direction] = dict.fromkeys(_section(of, 0.0, values))
+                sections[direction] = None
                 continue
             sections[direction] = _section(of, 0.0 if method == "none" else gain * area, values)
             if method == "none":
@@ -205,8 +189,7 @@ def write_robustness(root, encoder, perturbation, drop, area=1.0, rng=None):
         random = {"forward": 0.875, "backward": None if method == "augmentation" else 0.8125, "matched": None}
         methods[method] = {"problem": "", "instruments": 3, "removed": 0 if method == "none" else 1.5, **sections,
                            "random": random}  # fmt: skip
-    dump(root / f"metrics/robustness/{encoder}/{perturbation}.json", {
-        "encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder],
+    write_metrics(root, "robustness", encoder, perturbation, {
         "clips": {"train": 24, "test": 12, "invalid": 0}, "original": original, "methods": methods, "skipped": {},
         "notes": [],
     })  # fmt: skip
@@ -244,10 +227,15 @@ def write_trajectories(root, encoder, perturbation):
     numbers = {"straightness": 0.75, "straightness_low": 0.625, "straightness_high": 0.875, "turning_angle": 35.5,
                "turning_angle_low": 30.5, "turning_angle_high": 40.5, "monotonicity": 0.8125,
                "monotonicity_low": 0.75, "monotonicity_high": 0.875, "pca_explained": [0.5, 0.25, 0.125]}  # fmt: skip
-    dump(root / f"metrics/trajectories/{encoder}/{perturbation}.json", {
-        "encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder],
+    numbers |= {"path_length": 4.0, "displacement": 3.0, "monotone_clips": 0.75, "monotonicity_ridged": 0.75,
+                "monotonicity_ridged_low": 0.625, "monotonicity_ridged_high": 0.875,
+                "monotone_clips_ridged": 0.5}  # fmt: skip
+    instrument = {**numbers, "umap_problem": "", "train_clips": 8, "test_clips": 4, "still": 0}
+    of_kinds = ("independent_points", "random_walk", "straight_line")
+    write_metrics(root, "trajectories", encoder, perturbation, {
         "clips": {"train": 24, "test": 12, "invalid": 0, "still": 0}, "distance_between_originals": 2.0,
-        "overall": numbers, "instruments": dict.fromkeys(INSTRUMENTS, numbers), "notes": [],
+        "references": dict.fromkeys(of_kinds, {"straightness": 0.5, "turning_angle": 90.0}),
+        "overall": numbers, "instruments": dict.fromkeys(INSTRUMENTS, instrument), "notes": [],
     })  # fmt: skip
     folder = root / f"plots/trajectories/{encoder}/{perturbation}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -307,8 +295,7 @@ def write_consistency(root, encoder, perturbation, kept=0.5):
         }
         for side, of in ways.items()
     }  # fmt: skip
-    dump(root / f"metrics/consistency/{encoder}/{perturbation}.json", {
-        "encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "dim": DIM[encoder],
+    write_metrics(root, "consistency", encoder, perturbation, {
         "clips": {"used": 36, "recordings": 18, "invalid": 0, "twins": dict.fromkeys(names, 0)},
         "audio": ["dtw", "simple"], "latent": ["euclidean", "cosine"], "threshold": 0.9,
         "overall": overall, "originals": originals, "sides": sides, "notes": [],
@@ -331,9 +318,7 @@ def write_performance(root, encoder, perturbation, tasks=None):
         numbers = original + (last - original) * strength
         rows += [(task, metric, value, s, number, number - 0.03125, number + 0.03125, 12)
                  for value, s, number in zip(values, strength, numbers, strict=True)]  # fmt: skip
-    dump(root / f"metrics/performance/{encoder}/{perturbation}.json", {
-        "encoder": encoder, "perturbation": perturbation, "unit": unit, "values": values, "tasks": about,
-    })  # fmt: skip
+    write_metrics(root, "performance", encoder, perturbation, {"tasks": about})  # fmt: skip
     folder = root / f"plots/performance/{encoder}/{perturbation}"
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["task", "metric", "value", "strength", "number", "low", "high", "clips"]
@@ -358,13 +343,14 @@ def write_significance(root, encoders, perturbations, means=None):
             factors["task"] = {"autoencoder": 0.25, "instruments": 0.5}
         of = {factor: {level: {"mean": mean, "se": 0.01, "low": mean - 0.03125, "high": mean + 0.03125}
                        for level, mean in levels.items()} for factor, levels in factors.items()}  # fmt: skip
-        term = {"f": 48.0, "df": 1.0, "residual_df": 20.0, "p": 0.001}
+        term = {"f": 48.0, "df": 1, "residual_df": 20.0, "p": 0.001}
         models[name] = {"title": name, "response": name, "observations": 24, "r2": 0.9375, "edf": 4.0,
                         "residual_df": 20.0, "scale": 0.01, "terms": {**dict.fromkeys(factors, term),
                         "encoder:perturbation": term}, "means": of, "notes": []}  # fmt: skip
         rows += [(name, factor, level, *number.values()) for factor, levels in of.items()
                  for level, number in levels.items()]  # fmt: skip
-    dump(root / "metrics/significance.json", {"models": models, "notes": []})
+    content = {"confidence": 0.95, "models": models, "notes": []}
+    write_result(root / "metrics/significance.json", SignificanceResult, content)
     folder = root / "plots/significance"
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["model", "factor", "level", "mean", "se", "low", "high"]
@@ -406,13 +392,9 @@ def write_combination(root, singles=(0.125, 0.25, 0.375, 0.5), more=0.125, error
 
 
 def write_comparison(root):
-    """What comparison makes of the rest, with `root` as working directory."""
-    before = os.getcwd()
-    os.chdir(root)
-    try:
+    """What comparison makes of the rest."""
+    with contextlib.chdir(root), contextlib.redirect_stdout(None):
         comparison.main()
-    finally:
-        os.chdir(before)
 
 
 def write_severity(root, perturbation):
@@ -457,3 +439,8 @@ def write_results(root, encoders=("mfcc", "musicnn"), perturbations=("gain", "re
     dump(root / "metrics/headline.json", {"heldout_r2": 0.5})
     (root / "report").mkdir(exist_ok=True)
     (root / "report/page.html").write_text("stand-in for the page")
+
+
+def with_study(results, **changes):
+    """The same results, asked for otherwise."""
+    return Results(dataclasses.replace(results.study, **changes), results.folders)

@@ -1,128 +1,167 @@
-"""The methods appendix and the sources: what was run, and nothing that is nobody's business."""
+"""The methods section and the provenance: what was run, and nothing that is nobody else's business."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
-from page_on_disk import change, write_page_inputs
-from results_on_disk import INSTRUMENTS, write_comparison
-from test_answers import without_classifiers
+import yaml
+from page_on_disk import write_page_inputs
+from reading import Document, Table, facts, section
+from test_findings import put, without_classifiers
 
-from earshift.report import results
-from earshift.report.page import appendix, sources
-from earshift.report.page.content import gathered
-
-
-def read():
-    return gathered(results.document())
-
-
-def edit(world, *replacements):
-    text = (world / "params.yaml").read_text()
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    (world / "params.yaml").write_text(text)
+from earshift.pipeline.report_inputs import results
+from earshift.report.page import provenance
+from earshift.report.page.content import read_content
+from earshift.report.page.page import make_page
+from earshift.report.results import Results
 
 
-def rows(table):
-    return {name: [cell.text for cell in cells] for _, group in table.groups for name, cells in group}
+def html():
+    return make_page(results()).html
+
+
+def edit(*changes):
+    """Set entries of params.yaml: (key, ..., value)."""
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    for *keys, last, value in changes:
+        place = content
+        for key in keys:
+            place = place[key]
+        place[last] = value
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def removals(page):
+    return facts(page, "Analyses")
+
+
+def references(page):
+    return Document(section(page, "<h3>References</h3>", "</ul>")).texts("li")
 
 
 def test_corpus(inputs):
-    said = {name: text.replace("\xa0", " ") for name, text in appendix.corpus(read())}
+    said, study = facts(html(), "Corpus"), results().study
     assert said["clips"].startswith("33 in 18 groups") and "99 s" in said["clips"] and "3 s each" in said["clips"]
     assert said["left out"].startswith("3 clips") and said["labels"] == "cello (11), flute (11) and voice (11)"
-    assert said["split"].startswith("9 test and 24 train; one of 4 folds")
-    assert said["options"] == "seed 20250129, pieces 8"
+    assert said["split"].startswith(f"9 test and 24 train; one of {study.folds} folds")
+    assert f"seed {study.parameters['corpus'][study.corpus]['seed']}" in said["options"]
 
 
 def test_a_corpus_without_labels(inputs):
     write_page_inputs(inputs, label=lambda name: "")
-    assert dict(appendix.corpus(read()))["labels"].startswith("none")
+    assert facts(html(), "Corpus")["labels"].startswith("none")
 
 
 def test_grids_and_encoders(inputs):
-    g = read()
-    grids = rows(appendix.perturbations(g))
-    assert grids["gain"][1:] == ["−40, −31, −22, −13, −4, 5", "dB", "0", "none"]
-    assert grids["reverb"][2:] == ["room size", "none", "damping 0.5"] and grids["reverb"][0].startswith("Freeverb")
-    encoders = rows(appendix.encoders(g))
-    assert encoders["mfcc"][1:] == ["144", "16,000", "0.0464", "none"]
-    assert encoders["musicnn"][4] == "model MSD_musicnn, layer mean_pool"
+    page, g = html(), read_content(results())
+    grids = Table(page, "perturbations-run")
+    assert [row for _, row, _ in grids.rows] == list(g.perturbations)
+    gain = grids.row("gain")
+    assert gain["grid, by strength"].startswith("−40, ") and (gain["unit"], gain["neutral value"]) == ("dB", "0")
+    assert grids.row(g.perturbations[-1])["what it does"] not in ("", "–")
+    mfcc = Table(page, "encoders-run").row("mfcc")
+    assert mfcc["dimensions"] == f"{g.about['mfcc']['dim']:,}" and mfcc["sample rate"] == "16,000"
+    assert mfcc["shortest input"] == "0.0464" and "MFCC" in mfcc["what a vector is"]
 
 
 def test_an_encoder_of_the_users_own(inputs):
-    edit(inputs, ("  mfcc: {}", '  mfcc: {class: "mine:Mfcc", weights: {path: /home/me/secret.pth}}'))
-    what, _, _, window, options = rows(appendix.encoders(read()))["mfcc"]
-    assert "outside this repository" in what and window == "–" and "secret" not in options and "mine:Mfcc" in options
+    """Options as they are written: where a file lies is not for others."""
+    study = results().study
+    options = {
+        **study.parameters["encoders"],
+        "mfcc": {"class": "mine:Mfcc", "weights": {"path": "/home/me/secret.pth"}},
+    }
+    study = dataclasses.replace(study, parameters={**study.parameters, "encoders": options})
+    mine = Results(study, results().folders)
+    row = Table(make_page(mine).html, "encoders-run").row("mfcc")
+    assert "outside this repository" in row["what a vector is"] and row["shortest input"] == "–"
+    assert "mine:Mfcc" in row["options"] and "secret" not in row["options"]
 
 
 @pytest.mark.parametrize("fidelity, clip, expected", [
-    ("corrected", "null", "off: samples beyond full scale are kept"),
-    ("paper", "null", "on: samples beyond full scale are cut"),
-    ("paper", "false", "off (set by hand): samples beyond full scale are kept"),
+    ("corrected", None, "off: samples above full scale are kept"),
+    ("paper", None, "on: samples above full scale are cut"),
+    ("paper", False, "off (set by hand): samples above full scale are kept"),
 ])  # fmt: skip
-def test_switches_of_the_chain(inputs, fidelity, clip, expected):
-    edit(inputs, ("fidelity: corrected", f"fidelity: {fidelity}"), ("clip: null", f"clip: {clip}"))
-    said = dict(appendix.chain(read()))
+def test_switches(inputs, fidelity, clip, expected):
+    edit(("fidelity", fidelity), ("perturb", "clip", clip))
+    said = facts(html(), "Encoders") | facts(html().replace("<h3>Perturbations</h3>", "<h3>x</h3>"), "x")
     assert said["clip"] == expected and said["fidelity"].startswith(fidelity)
 
 
 def test_only_what_was_run_is_described(inputs):
-    removed = dict(appendix.removals(read()))
-    assert len(removed) == 10 and "at least 0.3, 0.4 and 0.5 of the first" in removed["sample-wise CCA SVD"]
-    assert any("Belrose" in source for source in appendix.references(read()))
-    text = (inputs / "params.yaml").read_text()
-    start, end = text.index("  methods:"), text.index("  svd_threshold")
-    (inputs / "params.yaml").write_text(f"{text[:start]}  methods: [none, pca]\n{text[end:]}")
-    assert list(dict(appendix.removals(read()))) == ["nothing removed", "PCA"]
-    found = " ".join(appendix.references(read()))
-    assert "Belrose" not in found and "Holm" in found and "musicnn" in found and "YAMNet" not in found
+    edit(("robustness", "svd_threshold", [0.3, 0.4, 0.5]))
+    page = html()
+    assert len(removals(page)) == len(results().study.robustness.methods) + (
+        "none" not in results().study.robustness.methods
+    )
+    assert "at least 0.3, 0.4 and 0.5 of the first" in removals(page)["sample-wise CCA SVD"]
+    assert any("Belrose" in reference for reference in references(page))
+    edit(("robustness", "methods", ["pca"]))
+    page = html()
+    assert list(removals(page)) == ["nothing removed", "PCA"]
+    found = " ".join(references(page))
+    assert "Belrose" not in found and "Holm" in found and "YAMNet" not in found
 
 
 def test_no_classifiers_no_removals(inputs):
-    for encoder in ("mfcc", "musicnn"):
-        for perturbation in ("gain", "reverb"):
-            without_classifiers(inputs, encoder, perturbation)
-    write_comparison(inputs)
-    assert appendix.removals(read()) == [] and not any("Holm" in source for source in appendix.references(read()))
+    for pair in results().study.pairs:
+        without_classifiers(pair)
+    page = html()
+    assert "Each method removes" not in page and not any("Holm" in reference for reference in references(page))
 
 
 def test_notes_say_whom_they_are_about(inputs):
-    for encoder, perturbation in (("mfcc", "gain"), ("mfcc", "reverb")):
-        change(inputs / f"metrics/cca/{encoder}/{perturbation}.json", ("notes", ["of mfcc"]))
-    change(inputs / "metrics/svd/musicnn/gain.json", ("notes", ["of one pair", "and more"]))
-    for encoder in ("mfcc", "musicnn"):
-        for perturbation in ("gain", "reverb"):
-            change(inputs / f"metrics/trajectories/{encoder}/{perturbation}.json", ("notes", ["of all"]))
-    assert appendix.notes(read()) == [
-        ("mfcc", ["of mfcc"]), ("musicnn under gain", ["of one pair", "and more"]), ("all pairs", ["of all"])
-    ]  # fmt: skip
+    for analysis, of in results().by_analysis.items():
+        for pair in of:
+            if of[pair].get("notes"):
+                put(analysis, pair, ("notes", []))
+    (one, p), (_, q), (other, _), _ = pairs = results().study.pairs
+    for pair in ((one, p), (one, q)):
+        put("cca", pair, ("notes", ["of one encoder"]))
+    put("svd", (other, p), ("notes", ["of one pair", "and more"]))
+    for pair in pairs:
+        put("trajectories", pair, ("notes", ["of all"]))
+    part = section(html(), "<h3>Notes of the analyses</h3>", "<h3>")
+    found = dict(
+        zip(Document(part).texts("h4"), ([*Document(ul).texts("li")] for ul in part.split("<ul")[1:]), strict=True)
+    )
+    assert found == {
+        one: ["of one encoder"],
+        f"{other} under {p}": ["of one pair", "and more"],
+        "all pairs": ["of all"],
+    }
 
 
-def test_sources(inputs):
-    g = read()
-    assert dict(sources.corpus(g))["licence"] == "Yours to share."
-    about = sources.encoders(g)
-    assert dict(about["mfcc"])["weights"] == "none" and dict(about["musicnn"])["sha256"] == "ab" * 32
-    assert dict(about["musicnn"])["packages"] == "numpy 2.4.6"
+def test_provenance(inputs):
+    page = html()
+    assert facts(page, "Results")["licence"] == "Yours to share."
+    assert facts(page, "mfcc")["weights"] == "none"
+    other = facts(page, "musicnn" if "musicnn" in results().study.encoders else results().study.encoders[1])
+    assert other["sha256"] == "ab" * 32 and other["packages"] == "numpy 2.4.6"
 
 
-def test_where_files_of_the_user_lie_is_not_told(inputs):
-    edit(inputs, ("name: general_midi", "name: folder"), ("folder: {path: null}", "folder: {path: /home/me/audio}"))
-    g = read()
-    told = sources.parameters(g.content)
-    assert "path: (a path on the machine that ran it)" in told and "/home/me" not in told
-    assert "general_midi" not in told and "compute" not in told and "yamnet" not in told
-    assert not any("/home/me" in text for _, text in appendix.corpus(g))
+def test_where_files_of_the_user_lie_is_not_shown(inputs):
+    parameters = {
+        "corpus": {"name": "folder", "folder": {"path": "/home/me/audio", "labels": None}},
+        "svd": {"seed": 0},
+    }
+    text = provenance.parameter_text(parameters)
+    assert "path: (a path on the machine that ran it)" in text and "/home/me" not in text
+    assert "labels: null" in text and "svd:\n  seed: 0" in text
+    assert "compute" not in section(html(), "<summary>All parameters", "</details>")
 
 
 def test_the_digest_follows_the_results(inputs):
-    first = sources.digest(read(), [])
-    assert sources.digest(read(), []) == first
-    edit(inputs, ("workers: 1", "workers: 2"))  # changes no number
-    assert sources.digest(read(), []) == first
-    change(inputs / "metrics/cca/mfcc/gain.json", ("global", "heldout", 0.26))
-    second = sources.digest(read(), [])
-    (inputs / "plots/figures/headline.svg").write_text(json.dumps(INSTRUMENTS))
-    assert len({first, second, sources.digest(read(), [])}) == 3
+    def digest():
+        return provenance.digest(read_content(results()))
+
+    first = digest()
+    assert digest() == first
+    edit(("compute", "workers", 2))  # changes no number
+    assert digest() == first
+    put("cca", results().study.pairs[0], ("global", "heldout", 0.26))
+    second = digest()
+    Path("plots/figures/headline.svg").write_text(json.dumps("another picture"))
+    assert len({first, second, digest()}) == 3

@@ -1,80 +1,100 @@
-"""What is said about pictures: each has a title, one sentence and a text in its stead."""
+"""Figures on the page: each has a title, one sentence on how to read it, and a text for those who do not see it."""
+
+from pathlib import Path
 
 import pytest
-from page_on_disk import change
-from results_on_disk import write_comparison, write_params
+from reading import figures
+from test_findings import put
 
-from earshift.report import results
-from earshift.report.figures import draw as figures
-from earshift.report.page import captions
-from earshift.report.page.content import gathered
-
-
-@pytest.fixture
-def g(inputs):
-    return gathered(results.document())
+from earshift.pipeline.report_inputs import results
+from earshift.report import formats
+from earshift.report.page import pictures
+from earshift.report.page.content import read_content
+from earshift.report.page.environment import TEMPLATES
+from earshift.report.page.page import make_page
 
 
-def test_every_picture_that_is_drawn_is_known(g):
-    names = list(figures.pictures(g.content))
-    said = {name: captions.caption(name, g) for name in names}
-    assert len({caption.title for caption in said.values()}) == len(names)
-    for name, caption in said.items():
-        assert "added without a text" not in caption.reading, name
-        assert caption.reading.endswith(".") and caption.reading.count(". ") == 0, name  # one sentence
-        assert caption.alt.endswith(".") and len(caption.alt) > 60, name
-    of_encoders = {f"{kind}_{e}" for kind in captions.ABOUT_ENCODER for e in g.encoders}
-    assert set(names) == set(captions.ORDER) - {"subsets"} | of_encoders  # no streams were combined here
+def shown():
+    """{title: (reading, alternative text)}, without unbreakable spaces."""
+    found = figures(make_page(results()).html)
+    return {title: tuple(text.replace("\xa0", " ") for text in texts) for title, texts in found.items()}
 
 
-def test_the_text_gives_the_numbers(g):
-    assert "gain: mfcc 0.25, musicnn 0.50; reverb: mfcc 0.38, musicnn 0.62" in captions.caption("headline", g).alt
-    assert "worst drop 0.125 at 5\xa0dB" in captions.caption("roc_auc_mfcc", g).alt
-    assert "gain: mfcc, musicnn; reverb: mfcc, musicnn; overall: mfcc, musicnn" in captions.caption("ranking", g).alt
-    assert "reverb from 1.0 to 13.0 dB" in captions.caption("severity", g).alt
+def test_every_figure_that_is_drawn_has_a_caption(inputs):
+    found = shown()
+    assert len(found) == len(list(Path("plots/figures").glob("*.svg")))  # titles differ
+    for title, (reading, alt) in found.items():
+        assert "without a caption" not in reading, title
+        assert reading.endswith(".") and reading.count(". ") == 0, title  # one sentence
+        assert alt.endswith(".") and len(alt) > 60 and "  " not in alt and "\n" not in alt, title
+    assert {path.name.partition(".")[0] for path in (TEMPLATES / "figures").iterdir()} == {
+        *pictures.ORDER, *pictures.ABOUT_ENCODER, "other"
+    }  # fmt: skip
 
 
-def test_the_text_gives_the_numbers_of_consistency(g):
-    assert captions.caption("consistency", g).alt.endswith(
-        "audio, DTW: gain 0.94; reverb 0.94; vectors, Euclidean: gain: mfcc 0.75, musicnn 0.69; "
-        "reverb: mfcc 0.72, musicnn 0.66."
+def test_the_text_gives_the_numbers(inputs):
+    g, found = read_content(results()), shown()
+    alts = " ".join(alt for _, alt in found.values())
+
+    def each(number):
+        return "; ".join(f"{p}: " + ", ".join(f"{e} {number(e, p)}" for e in g.encoders) for p in g.perturbations)
+
+    def of(name, how):
+        return each(lambda e, p: how(g.numbers[e][p].get(name)))
+
+    for name, how in (("heldout_r2", formats.r2), ("samplewise_heldout_r2", formats.r2),
+                      ("turning_angle", formats.degrees),
+                      ("effective_rank", formats.rank), ("within_euclidean", formats.r2)):  # fmt: skip
+        assert of(name, how) in alts, name
+    sides = {pair: of["sides"].values() for pair, of in g.results.consistency.items()}
+    falls = each(
+        lambda e, p: " and ".join(
+            formats.value(v) if (v := side["falls_below"]["euclidean"]) is not None else "never" for side in sides[e, p]
+        )
     )
-    assert "gain: mfcc −4 and 5, musicnn −4 and 5; reverb: mfcc 0.22" in captions.caption("minimum_magnitudes", g).alt
-    assert captions.caption("originals_correlation", g).alt.endswith("Euclidean: mfcc 0.50, musicnn 0.38.")
+    assert falls in alts
+    assert each(lambda e, p: " and ".join(formats.r2(side["at_smallest"]["euclidean"]) for side in sides[e, p])) in alts
+    encoder, perturbation = g.pairs[0]
+    n = g.numbers[encoder][perturbation]
+    worst = formats.with_unit(n["worst_value"], g.unit(perturbation)).replace("\xa0", " ")
+    assert f"worst drop {formats.auc(n['worst_drop'])} at {worst}" in alts
+    assert "; ".join(f"{place}: {', '.join(g.with_rank(place))}" for place in g.severity_lines) in alts
+    values = [of["lsd_db"] for of in g.severity[perturbation].values()]
+    assert f"{perturbation} from {values[0]:.1f} to {values[-1]:.1f} dB" in alts
+    for task, numbers in g.tasks:
+        assert f"{task}: {', '.join(f'{e} {formats.r2(number)}' for e, number in numbers.items())}" in alts
 
 
-def test_the_text_gives_the_numbers_of_models_and_tasks(g):
-    assert "nearest is own, Euclidean: mfcc 0.88, musicnn 0.75; " in captions.caption("marginal_means", g).alt
-    assert captions.caption("performance", g).alt.endswith(
-        "On originals, auto-encoder: musicnn 0.50; instruments: musicnn 0.75."
-    )
-    assert "gain: mfcc 0.60 and 0.50, musicnn" in captions.caption("tsne", g).alt
+def test_pictures_of_one_encoder(inputs):
+    encoders = ("mfcc", "musicnn")
+    assert pictures.encoder_of(f"{pictures.ABOUT_ENCODER[0]}_mfcc", encoders) == "mfcc"
+    assert pictures.encoder_of(f"{pictures.ABOUT_ENCODER[1]}_musicnn", encoders) == "musicnn"
+    assert pictures.encoder_of("roc_auc_instrument", encoders) == "" == pictures.encoder_of("roc_auc_openl3", encoders)
 
 
-def test_pictures_of_one_encoder(g):
-    assert captions.encoder_of("roc_auc_mfcc", g.encoders) == "mfcc"
-    assert captions.encoder_of("beyond_musicnn", g.encoders) == "musicnn"
-    assert captions.encoder_of("roc_auc_instrument", g.encoders) is None
-    assert captions.encoder_of("roc_auc_openl3", g.encoders) is None
-    assert captions.caption("beyond_mfcc", g).title.startswith("mfcc: ")
-
-
-def test_a_picture_that_nobody_described(g):
-    caption = captions.caption("something_new", g)
-    assert caption.title == "something new" and caption.alt == "Picture: something new."
+def test_a_picture_without_a_caption_of_its_own(inputs):
+    Path("plots/figures/something_new.svg").write_text(Path("plots/figures/gains.svg").read_text())
+    reading, alt = shown()["something new"]
+    assert "without a caption" in reading and alt == "Picture: something new."
 
 
 def test_numbers_that_are_missing(inputs):
-    change(inputs / "metrics/cca/mfcc/gain.json", ("global", "heldout", None))
-    change(inputs / "metrics/trajectories/mfcc/gain.json", ("distance_between_originals", None))
-    write_params(inputs, ("mfcc",), ("gain",))
-    write_comparison(inputs)
-    g = gathered(results.document())
-    assert "gain: mfcc –" in captions.caption("headline", g).alt
-    assert "gain: mfcc –" in captions.caption("paths", g).alt
+    (encoder, perturbation), *_ = results().study.pairs
+    put("cca", (encoder, perturbation), ("global", "heldout", None))
+    put("trajectories", (encoder, perturbation), ("distance_between_originals", None))
+    found = shown()
+    assert f"{perturbation}: {encoder} –," in found["How far held-out recordings follow one direction"][1]
+    assert f"{perturbation}: {encoder} –," in found["How far clips move, and how their trajectories turn"][1]
 
 
-def test_the_instrument_is_the_one_that_is_drawn(inputs):
-    text = (inputs / "params.yaml").read_text()
-    (inputs / "params.yaml").write_text(text.replace("instrument: cello", "instrument: theremin"))
-    assert "few cello clips" in captions.caption("umap_maps", gathered(results.document())).alt
+@pytest.mark.parametrize("wanted", ["", "theremin"])
+def test_the_instrument_is_the_one_that_is_drawn(inputs, wanted, monkeypatch):
+    present = list(results().trajectories[results().study.pairs[0]]["instruments"])
+    text = Path("params.yaml").read_text()
+    before, _, after = text.partition("figures:\n  instrument: ")
+    Path("params.yaml").write_text(
+        f"{before}figures:\n  instrument: {wanted or present[-1]}\n{after.partition(chr(10))[2]}"
+    )
+    assert (
+        f"few {present[0] if wanted else present[-1]} clips" in shown()["Trajectories of a few clips on UMAP maps"][1]
+    )

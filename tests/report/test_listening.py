@@ -7,13 +7,13 @@ import pytest
 from page_on_disk import HEARD, SOUND, write_excerpts
 
 from earshift.errors import UserError
-from earshift.report import results
+from earshift.pipeline.report_inputs import results
 from earshift.report.page import listening
-from earshift.report.page.content import gathered
+from earshift.report.page.content import read_content
 
 
 def heard():
-    return listening.heard(gathered(results.document()))
+    return listening.read_clips(read_content(results()))
 
 
 def test_clips_with_all_their_sounds(inputs):

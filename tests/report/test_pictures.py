@@ -12,6 +12,10 @@ from earshift.report.figures import style
 from earshift.report.page import pictures
 
 
+def read(name, **options):
+    return pictures.read_picture(Path("plots/figures"), name, **options)
+
+
 def drawn(picture):
     kind, _, content = picture.uri.partition(";base64,")
     return kind, base64.b64decode(content)
@@ -27,7 +31,7 @@ def contrast(one, other):
 
 
 def test_neutral_colours_follow_the_scheme_and_an_encoders_stays(inputs):
-    picture = pictures.picture("headline")
+    picture = read("headline")
     kind, content = drawn(picture)
     text = content.decode()
     assert (kind, picture.width, picture.height, picture.light) == ("data:image/svg+xml", 96, 48, False)
@@ -38,7 +42,7 @@ def test_neutral_colours_follow_the_scheme_and_an_encoders_stays(inputs):
 
 
 def test_what_only_machines_read_is_left_out(inputs):
-    text = drawn(pictures.picture("headline"))[1].decode()
+    text = drawn(read("headline"))[1].decode()
     assert not re.search(r"<\?xml|DOCTYPE|metadata|machines|<!--|http://www.w3.org/Graphics", text)
     assert text.startswith("<svg ") and text.endswith("</svg>\n")
 
@@ -46,15 +50,15 @@ def test_what_only_machines_read_is_left_out(inputs):
 def test_a_picture_with_pixels_inside_keeps_its_light_paper(inputs):
     path = Path("plots/figures/pca_maps.svg")
     path.write_text(PICTURE.replace("</svg>", '<image href="data:image/png;base64,AA=="/></svg>'))
-    picture = pictures.picture("pca_maps")
+    picture = read("pca_maps")
     assert picture.light and b"#222222" in drawn(picture)[1] and b"var(" not in drawn(picture)[1]
 
 
 def test_pixels_where_they_are_smaller_and_only_when_asked(inputs):
-    assert drawn(pictures.picture("gains", small=True)) == ("data:image/png", b"pixels")
+    assert drawn(read("gains", small=True)) == ("data:image/png", b"pixels")
     Path("plots/figures/gains.png").write_bytes(bytes(5000))
-    assert drawn(pictures.picture("gains", small=True))[0] == "data:image/svg+xml"
-    assert drawn(pictures.picture("gains"))[0] == "data:image/svg+xml"
+    assert drawn(read("gains", small=True))[0] == "data:image/svg+xml"
+    assert drawn(read("gains"))[0] == "data:image/svg+xml"
 
 
 @pytest.mark.parametrize("colour", style.PALETTE)

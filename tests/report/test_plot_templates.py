@@ -9,9 +9,8 @@ import pytest
 from dvc_render import VegaRenderer
 from results_on_disk import write_params
 
-from earshift.report import results, summary
-from earshift.report.figures import curves, ranking, style
-from earshift.report.figures import draw as figures
+from earshift.pipeline import report_inputs
+from earshift.report.figures import draw, ranking, style
 from earshift.storage.files import write_table
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,15 +27,9 @@ OF_DVC = {"rev", "filename", "field"}  # columns that DVC adds
 
 
 @pytest.fixture
-def tables(content):
+def tables(results):
     """The tables as the stage writes them, by name."""
-    return {
-        "headline": figures.coloured(figures.headline_table(summary.summary(content)), content),
-        "spectra": figures.spectra_table(content),
-        "roc_auc": curves.table(content),
-        "robustness": ranking.gains_table(content),
-        "ranking": figures.coloured(ranking.table(), content),
-    }
+    return draw.tables(results)
 
 
 def _read(template):
@@ -85,7 +78,7 @@ def test_dvc_yaml_names_every_template_and_table():
 def test_a_template_uses_only_columns_that_are_there(template, tables):
     read, made = _columns(_read(template))
     assert read <= {*tables[USES[template][0]].columns, *OF_DVC}
-    assert "rev" in read, "revisions could not be told apart"
+    assert "rev" in read, "revisions could not be distinguished"
     assert not made & set(tables[USES[template][0]].columns)
 
 
@@ -136,11 +129,11 @@ def test_colours_are_those_that_every_eye_tells_apart(template):
 
 def test_an_encoder_has_its_colour_of_the_figures(world, tables):
     assert dict(zip(tables["headline"]["encoder"], tables["headline"]["colour"], strict=True)) == {
-        "mfcc": style.PALETTE[0], "musicnn": style.PALETTE[1]
+        "mfcc": style.PALETTE[0], "musicnn": style.PALETTE[5]
     }  # fmt: skip
     write_params(world, ("musicnn",), ("gain",))
-    alone = results.document()
-    assert set(figures.coloured(ranking.table(), alone).query("encoder == 'musicnn'")["colour"]) == {style.PALETTE[1]}
+    alone = report_inputs.results()
+    assert set(ranking.table(alone).query("encoder == 'musicnn'")["colour"]) == {style.PALETTE[5]}
 
 
 def test_what_is_significant_and_what_a_slope_is_the_loss_per(world, tables):

@@ -6,21 +6,19 @@ import pytest
 from results_on_disk import GRIDS, dump, write_lock, write_pair, write_params
 
 from earshift.errors import UserError
-from earshift.pipeline import paths, profile
+from earshift.pipeline import paths, profile, report_inputs
 from earshift.pipeline.tracking import records
-from earshift.report import results
 
 BOTH = (("mfcc", "musicnn"), ("gain", "reverb"))
 
 
 def lock_hash():
-    content = results.document()
-    return records.lock_sha256(records.locked_stages(content))
+    return records.lock_sha256(records.locked_stages(report_inputs.results().study))
 
 
 def made():
-    content = results.document()
-    return records.records(content, records.locked_stages(content))
+    results = report_inputs.results()
+    return records.make_records(results, records.locked_stages(results.study))
 
 
 def test_one_parent_and_a_record_per_pair(world):

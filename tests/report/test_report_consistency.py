@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from results_on_disk import dump, write_params
 
-from earshift.report import results
+from earshift.pipeline import report_inputs
 from earshift.report.figures import consistency, style
 
 
@@ -17,12 +17,12 @@ def lines(axes):
 
 
 STRENGTH = np.linspace(0, 1, 6)
-MFCC, MUSICNN = (colour.lower() for colour in style.PALETTE[:2])
+MFCC, MUSICNN = (style.PALETTE[place].lower() for place in (0, 5))  # as params.yaml configures them
 BLACK, GREY = style.INK.lower(), style.MUTED.lower()
 
 
-def test_every_measure_has_a_column_and_every_perturbation_a_row(content):
-    figure = consistency.consistency(content)
+def test_every_measure_has_a_column_and_every_perturbation_a_row(results):
+    figure = consistency.consistency(results)
     grid = np.array(figure.axes).reshape(2, 5)
     headings = [axes.get_title().replace("\n", " ") for axes in grid[0]]
     assert headings == [
@@ -43,43 +43,43 @@ def test_every_measure_has_a_column_and_every_perturbation_a_row(content):
     np.testing.assert_allclose(lines(grid[1, 1])[MFCC], 1 - 0.5625 * STRENGTH)
 
 
-def test_intervals_are_bands(content):
-    axes = consistency.consistency(content).axes[1]
+def test_intervals_are_bands(results):
+    axes = consistency.consistency(results).axes[1]
     (band, _) = axes.collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert heights.min() == pytest.approx(0.5 - 0.03125) and heights.max() == pytest.approx(1)
 
 
-def test_negative_correlations_are_within_the_axis(content, world):
+def test_negative_correlations_are_within_the_axis(results, world):
     path = world / "plots/consistency/mfcc/gain/curves.csv"
     path.write_text(path.read_text().replace(",0.25,0.21875,0.28125,", ",-0.5,-0.625,-0.375,"))
-    low, high = consistency.consistency(content).axes[4].get_ylim()
+    low, high = consistency.consistency(results).axes[4].get_ylim()
     assert low < -0.625 and high == 1.03
 
 
 @pytest.mark.parametrize("audio, latent", [("dtw", "cosine"), ("simple", "euclidean")])
-def test_a_distance_that_was_left_out_is_replaced(content, world, audio, latent):
+def test_a_distance_that_was_left_out_is_replaced(results, world, audio, latent):
     for path in world.glob("metrics/consistency/*/*.json"):
         dump(path, {**json.loads(path.read_text()), "audio": [audio], "latent": [latent]})
-    figure = consistency.consistency(content)
+    figure = consistency.consistency(results)
     titles = [axes.get_title().replace("\n", " ") for axes in figure.axes[:4]]
     names = f"{consistency.NAMES[audio]}, {consistency.NAMES[latent]}"
     assert titles[2:] == [f"agreement of spaces: {names}", f"correlation of spaces (ρ): {names}"]
     assert len(figure.axes) == 2 * 4 and len(lines(figure.axes[0])) == 1
-    above, _ = consistency.minimum_magnitudes(content).axes
+    above, _ = consistency.minimum_magnitudes(results).axes
     assert [t.get_text() for t in above.get_figure().legends[0].get_texts()] == [
         f"audio, {consistency.NAMES[audio]}", *(f"{e}, {consistency.NAMES[latent]}" for e in ("mfcc", "musicnn"))
     ]  # fmt: skip
-    assert len(marks(consistency.originals_correlation(content).axes[0], MFCC)) == 1
+    assert len(marks(consistency.originals_correlation(results).axes[0], MFCC)) == 1
 
 
-def test_values_without_numbers_leave_gaps(content, world):
+def test_values_without_numbers_leave_gaps(results, world):
     """SiMPle takes clips that are long enough."""
     path = world / "plots/consistency/mfcc/gain/curves.csv"
     rows = path.read_text().splitlines()
     rows = [r.rsplit(",", 4)[0] + ",,,,0" if "simple" in r and ",5,1.0," in r else r for r in rows]
     path.write_text("\n".join(rows) + "\n")
-    drawn = lines(consistency.consistency(content).axes[0])
+    drawn = lines(consistency.consistency(results).axes[0])
     assert len(drawn[GREY]) == 5 and len(drawn[BLACK]) == 6
 
 
@@ -92,8 +92,8 @@ def marks(axes, colour):
     ]
 
 
-def test_smallest_values_and_where_neighbours_are_lost(content):
-    above, below = consistency.minimum_magnitudes(content).axes
+def test_smallest_values_and_where_neighbours_are_lost(results):
+    above, below = consistency.minimum_magnitudes(results).axes
     labels = [text.get_text().replace("\xa0", " ") for text in below.get_xticklabels()]
     assert labels == ["gain −\n−4 dB", "gain +\n5 dB", "reverb\nroom size 0.01"]
     assert [y for _, y in marks(above, MFCC)] == pytest.approx([0.6, 0.5, 1.0])
@@ -105,8 +105,8 @@ def test_smallest_values_and_where_neighbours_are_lost(content):
     assert [0.9, 0.9] in level, "the threshold"
 
 
-def test_originals(content, world):
-    (axes,) = consistency.originals_correlation(content).axes
+def test_originals(results, world):
+    (axes,) = consistency.originals_correlation(results).axes
     assert [y for _, y in marks(axes, MFCC)] == [0.5] * 4 and [y for _, y in marks(axes, MUSICNN)] == [0.375] * 4
     ends = [segment[:, 1].tolist() for lines_ in axes.collections[:4] for segment in lines_.get_segments()]
     assert ends == [[0.375, 0.625]] * 4
@@ -114,13 +114,13 @@ def test_originals(content, world):
     numbers = json.loads(path.read_text())
     numbers["originals"] = dict.fromkeys(numbers["originals"])
     dump(path, numbers)
-    (axes,) = consistency.originals_correlation(content).axes
+    (axes,) = consistency.originals_correlation(report_inputs.results()).axes
     assert [text.get_text() for text in axes.texts] == ["no value"] * 4 and not marks(axes, MFCC)
 
 
 def test_one_encoder_and_one_perturbation(world):
     write_params(world, ("musicnn",), ("reverb",))
-    alone = results.document()
+    alone = report_inputs.results()
     for draw in (consistency.consistency, consistency.minimum_magnitudes, consistency.originals_correlation):
         figure = draw(alone)
         assert figure.legends and all(axes.get_ylabel() or axes.get_title() for axes in figure.axes)

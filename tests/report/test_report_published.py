@@ -1,15 +1,17 @@
 """The side-by-side of the published figure: what the table says, and what is drawn."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from earshift.analysis.published import PublishedResult
 from earshift.pipeline import paths
+from earshift.pipeline.published import TABLE, show_figure
 from earshift.report.figures import published, style
-from earshift.storage.files import write_json, write_table
+from earshift.storage.files import write_table
+from earshift.storage.results import write_result
 
 METHODS = ["none", "average_displacement", "pca", "samplewise_cca_svd_0.3", "samplewise_cca_svd_0.4",
            "samplewise_cca_svd_0.5"]  # fmt: skip
@@ -51,8 +53,10 @@ def curves(values=(-40.0, -10.0, 0.5, 5.0)):
 @pytest.fixture
 def on_disk(workspace):
     def write(content=None):
-        write_json(paths.PUBLISHED, content or {"panels": {PANEL: panel()}, "skipped": {}, "curves": ""})
-        write_table(paths.PUBLISHED_PLOTS / "roc_auc.csv", curves())
+        write_result(
+            paths.PUBLISHED, PublishedResult, content or {"panels": {PANEL: panel()}, "skipped": {}, "curves": ""}
+        )
+        write_table(TABLE, curves())
 
     return write
 
@@ -181,32 +185,18 @@ def test_low_pass_is_drawn_over_a_logarithmic_axis():
 
 def test_command_prints_and_draws_the_same_twice(on_disk, capsys):
     on_disk()
-    published.main([])
+    show_figure()
     first, picture = capsys.readouterr().out, Path("plots/published/panns-gain-organ.png")
     drawn_first = picture.read_bytes()
     assert drawn_first.startswith(b"\x89PNG") and first.startswith("PANNs, gain, organ")
-    published.main([])
+    assert first.rstrip().endswith(f"Points: {TABLE}")
+    show_figure()
     assert capsys.readouterr().out == first and picture.read_bytes() == drawn_first
 
 
-@pytest.mark.parametrize("missing", ["metrics/published.json", "plots/published/roc_auc.csv"])
-def test_command_names_what_is_missing(on_disk, missing):
-    on_disk()
-    Path(missing).unlink()
-    with pytest.raises(SystemExit, match=rf"{missing} is missing; `python -m stages\.analyse\.published`"):
-        published.main([])
-
-
-def test_command_on_a_run_that_was_killed(on_disk):
-    on_disk({"panels": {}, "skipped": {}, "unfinished": {PANEL: "0"}, "curves": ""})
-    with pytest.raises(SystemExit, match="not whole; .* goes on where it stopped"):
-        published.main([])
-
-
 def test_every_method_of_the_analysis_has_a_look():
+    from earshift.analysis.published import BACKWARD, FORWARD
     from earshift.analysis.published import METHODS as computed
-    from earshift.analysis.published import TABLE
 
-    assert list(published._METHODS) == [method.name for method in computed] == METHODS
-    assert published._CURVES == TABLE
-    assert json.dumps(published._DIRECTIONS) and list(published._DIRECTIONS) == DIRECTIONS
+    assert list(published._METHODS) == [method.name for method in computed.values()] == METHODS
+    assert list(published._DIRECTIONS) == DIRECTIONS == [FORWARD, BACKWARD]

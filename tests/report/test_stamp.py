@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from earshift.errors import UserError
-from earshift.report import results
-from earshift.report.page import page, stamp
+from earshift.pipeline.report_inputs import results
+from earshift.pipeline.stamp import write_index
+from earshift.report.page import stamp
+from earshift.report.page.page import make_page
 
 REPOSITORY = Path(__file__).parents[2]
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -38,7 +40,7 @@ def repository(world, monkeypatch):
 
 def stamped():
     """What stamp makes of the page, as text."""
-    stamp.main()
+    write_index()
     return html.unescape(Path("report/index.html").read_text())
 
 
@@ -67,48 +69,48 @@ def test_changes_are_told_but_not_those_of_the_pipeline(repository):
 def test_an_experiment(repository, monkeypatch):
     monkeypatch.setenv("DVC_EXP_NAME", "finer<b>")
     text = Path("report/index.html")
-    stamp.main()
+    write_index()
     assert "DVC experiment <strong>finer&lt;b&gt;</strong>" in text.read_text()
     assert "dvc exp apply finer&lt;b&gt;" in text.read_text() and "<b>" not in text.read_text()
 
 
 def test_twice_the_same_bytes_and_written_once(repository):
-    stamp.main()
+    write_index()
     first = Path("report/index.html")
     content, written = first.read_bytes(), first.stat().st_mtime_ns
     time.sleep(0.02)
-    stamp.main()
+    write_index()
     assert first.read_bytes() == content and first.stat().st_mtime_ns == written
     git("commit", "-qm", "another", "--allow-empty")
-    stamp.main()
+    write_index()
     assert first.read_bytes() != content
     assert [path.name for path in Path("report").iterdir() if "tmp" in path.name] == []
 
 
 def test_without_git(repository, monkeypatch):
     (repository / ".git").rename(repository / "hidden")
-    assert "not in a git repository" in stamped() and "make repro" in stamped()
+    assert "outside of a git repository" in stamped() and "make repro" in stamped()
     (repository / "hidden").rename(repository / ".git")
     monkeypatch.setenv("PATH", str(repository))  # no git at all
-    assert "not in a git repository" in stamped()
+    assert "outside of a git repository" in stamped()
 
 
 def test_only_marked_places_change():
     state = stamp.State(SHA)
     text = "before<!--stamp:line-->old<!--/stamp:line-->after<!--stamp:nothing-->kept"
-    assert stamp.stamped(text, state) == (
+    assert stamp.insert_state(text, state) == (
         f"before<!--stamp:line-->earshift report of commit <code>{SHA[:10]}</code>.<!--/stamp:line-->after"
         "<!--stamp:nothing-->kept"
     )
-    assert stamp.stamped("no marks", state) == "no marks"
-    once = stamp.stamped(text, state)
-    assert stamp.stamped(once, state) == once
+    assert stamp.insert_state("no marks", state) == "no marks"
+    once = stamp.insert_state(text, state)
+    assert stamp.insert_state(once, state) == once
 
 
 def test_the_page_has_every_mark(inputs):
-    text = page.page(results.document())[0]
+    text = make_page(results()).html
     state = stamp.State(SHA, f"https://forge.org/o/r/commit/{SHA}", ("params.yaml",), "finer")
-    made = stamp.stamped(text, state)
+    made = stamp.insert_state(text, state)
     for name in ("line", "provenance", "commands", "footer"):
         before, after = (re.search(f"<!--stamp:{name}-->(.*?)<!--/stamp:{name}-->", t, re.DOTALL) for t in (text, made))
         assert before[1] and after[1] != before[1], name
@@ -117,20 +119,21 @@ def test_the_page_has_every_mark(inputs):
 
 def test_a_page_that_is_missing(world):
     Path("report/page.html").unlink()
-    with pytest.raises(SystemExit, match=r"report/page.html is missing"):
-        stamp.main()
+    with pytest.raises(UserError, match=r"report/page.html is missing"):
+        write_index()
 
 
 def test_a_folder_that_cannot_be_written(repository, monkeypatch):
     monkeypatch.setattr(stamp.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(UserError, match="cannot write report/index.html: No space left"):
-        stamp._write("text")
+        stamp._write(Path("report/index.html"), "text")
     assert [path.name for path in Path("report").iterdir()] == ["page.html"]
 
 
 def test_it_imports_next_to_nothing(repository):
     code = (
-        "import sys, earshift.report.page.stamp as s; s.main(); print(*sorted(m for m in sys.modules if '.' not in m))"
+        "import sys, earshift.pipeline.stamp as s; s.write_index(); "
+        "print(*sorted(m for m in sys.modules if '.' not in m))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin",
                          "PYTHONPATH": str(REPOSITORY)})  # fmt: skip

@@ -1,120 +1,133 @@
 """The tables of the page: their numbers are those of the summary and of the analyses' files."""
 
 from page_on_disk import change
-from results_on_disk import write_comparison, write_params
+from reading import Table
+from test_findings import put, put_estimate
 
-from earshift.report import results, summary
-from earshift.report.page import tables
-from earshift.report.page import text as wording
-from earshift.report.page.content import gathered
+from earshift.pipeline.report_inputs import results
+from earshift.report import formats
+from earshift.report.page.content import read_content
+from earshift.report.page.page import make_page
+
+HEADLINE = ("farthest", "held-out R²", "null R²", "published R²", "effective rank", "ROC AUC of originals", "mean drop",
+            "worst drop", "best removal")  # fmt: skip
 
 
-def read():
-    return gathered(results.document())
+def table(name):
+    return Table(make_page(results()).html, name)
 
 
-def cells(table, *, notes=False):
-    """{(group, row): {heading: text}}, or notes instead of texts."""
-    return {
-        (group, row): {c.text: getattr(cell, "note" if notes else "text")
-                       for c, cell in zip(table.columns, of, strict=True)}
-        for group, rows in table.groups for row, of in rows
-    }  # fmt: skip
+def plain(text):
+    return text.replace("\xa0", " ")
 
 
 def test_headline_says_what_the_summary_says(inputs):
-    shown = cells(tables.headline(read()))
-    numbers = summary.summary(results.document())
-    assert list(shown) == [(e, p) for e in ("mfcc", "musicnn") for p in ("gain", "reverb")]
-    for (encoder, perturbation), row in shown.items():
-        n = numbers[encoder][perturbation]
-        assert row["held-out R²"] == wording.r2(n["heldout_r2"])
-        assert row["null R²"] == wording.r2(n["null_r2_mean"])
-        assert row["published R²"] == wording.r2(n["published_r2"])
-        assert row["effective rank"] == wording.rank(n["effective_rank"])
-        assert row["ROC AUC of originals"] == wording.auc(n["roc_auc"])
-        assert row["mean drop"] == wording.auc(n["mean_drop"])
-        assert row["worst drop"].startswith(wording.auc(n["worst_drop"]) + " at ")
-        assert row["best removal"] == "LEACE"
-
-
-def test_headline_in_full(inputs):
-    table = tables.headline(read())
-    assert cells(table)["musicnn", "reverb"] == {
-        "farthest": "2.00", "held-out R²": "0.62", "null R²": "0.01", "published R²": "0.81", "effective rank": "5.2",
-        "ROC AUC of originals": "0.938", "mean drop": "0.156", "worst drop": "0.312 at room size 1",
-        "best removal": "LEACE",
-    }  # fmt: skip
-    notes = {k: v.replace("\xa0", " ") for k, v in cells(table, notes=True)["musicnn", "reverb"].items()}
-    assert notes == {
-        "farthest": "room size 1", "held-out R²": "[0.50, 0.75]", "null R²": "0.05", "published R²": "0.31",
-        "effective rank": "[4.8, 5.8] of 24", "ROC AUC of originals": "[0.906, 0.969]", "mean drop": "[0.141, 0.172]",
-        "worst drop": "[0.281, 0.344]", "best removal": "+0.016, p = 0.020",
-    }  # fmt: skip
-    assert sum(columns for _, columns in table.spans) == len(table.columns) == table.width - 1
+    shown, g = table("headline"), read_content(results())
+    assert [(group, row) for group, row, _ in shown.rows] == g.pairs
+    assert tuple(text for text, _ in shown.columns) == HEADLINE
+    for encoder, perturbation in g.pairs:
+        n, row = g.numbers[encoder][perturbation], shown.row(perturbation, encoder)
+        notes = shown.row(perturbation, encoder, notes=True)
+        for column, name, how in (("held-out R²", "heldout_r2", formats.r2), ("mean drop", "mean_drop", formats.auc),
+                                  ("ROC AUC of originals", "roc_auc", formats.auc)):  # fmt: skip
+            assert row[column] == how(n.get(name))
+            number = formats.estimate(n, name)
+            assert notes[column] == plain(formats.interval(number.low, number.high, how))
+        assert (row["null R²"], notes["null R²"]) == (formats.r2(n["null_r2_mean"]), formats.r2(n["null_r2_p95"]))
+        cca = g.results.cca[encoder, perturbation]["global"]
+        assert (row["published R²"], notes["published R²"]) == (
+            formats.r2(n["published_r2"]), formats.r2(cca["published_null_mean"])
+        )  # fmt: skip
+        assert row["effective rank"] == formats.rank(n["effective_rank"])
+        assert notes["effective rank"].endswith(f" of {g.results.svd[encoder, perturbation]['overall']['directions']}")
+        worst = plain(formats.with_unit(n["worst_value"], g.unit(perturbation)))
+        assert row["worst drop"] == f"{formats.auc(n['worst_drop'])} at {worst}"
+        value, distance = g.farthest(encoder, perturbation)
+        assert row["farthest"] == formats.r2(distance)
+        assert notes["farthest"] == plain(formats.with_unit(value, g.unit(perturbation)))
+        assert notes["best removal"] == plain(
+            f"{formats.gain(n['best_area'])}, {formats.p_value(n.get('best_area_p'))}"
+        )
+    assert sum(width for width, _ in shown.spans) == len(shown.columns)
 
 
 def test_what_is_missing_is_a_dash(inputs):
-    change(inputs / "metrics/cca/mfcc/gain.json", *(("global", name, None) for name in ("heldout", "heldout_low")))
-    change(inputs / "metrics/trajectories/mfcc/gain.json", ("distance_between_originals", None))
-    change(inputs / "metrics/robustness/mfcc/gain.json", ("original", "roc_auc", None))
-    row = cells(tables.headline(read()))["mfcc", "gain"]
+    encoder, perturbation = pair = results().study.pairs[0]
+    put("cca", pair, *(("global", name, None) for name in ("heldout", "heldout_low")))
+    put("trajectories", pair, ("distance_between_originals", None))
+    put("robustness", pair, ("original", "roc_auc", None))
+    shown = table("headline")
+    row = shown.row(perturbation, encoder)
     assert row["held-out R²"] == row["farthest"] == row["ROC AUC of originals"] == "–"
-    assert cells(tables.headline(read()), notes=True)["mfcc", "gain"]["held-out R²"] == ""
+    assert shown.row(perturbation, encoder, notes=True)["held-out R²"] == ""
 
 
 def test_one_encoder(inputs):
-    table = tables.of_encoder(read(), "musicnn")
-    row = cells(table)["", "reverb"]
-    assert row["straightness"] == "0.75" and row["turning angle"] == "36°" and row["worst removal"] == "LDA"
-    assert row["sample-wise held-out R²"] == "0.41" and row["rank"] == "2"
-    assert cells(table, notes=True)["", "reverb"]["trained on all values"] == "[+0.059,\xa0+0.066]"
+    g = read_content(results())
+    encoder, perturbation = g.pairs[-1]
+    n, shown = g.numbers[encoder][perturbation], table(f"encoder-{len(g.encoders) - 1}")
+    row, notes = shown.row(perturbation), shown.row(perturbation, notes=True)
+    assert row["straightness"] == formats.r2(n["straightness"])
+    assert row["turning angle"] == f"{n['turning_angle']:.0f}°"
+    assert row["sample-wise held-out R²"] == formats.r2(n.get("samplewise_heldout_r2"))
+    assert row["rank"] == f"{n['severity_rank']:.3g}"
+    assert notes["worst removal"].startswith(formats.gain(n["worst_area"]))
+    ceiling = formats.estimate(n, "ceiling_area")
+    assert row["trained on all values"] == formats.gain(ceiling.number)
+    assert notes["trained on all values"] == plain(formats.interval(ceiling.low, ceiling.high, formats.gain))
 
 
-def test_encoders_under_a_perturbation_stand_in_the_order_in_which_they_lose(inputs):
-    table = tables.of_perturbation(read(), "gain")
-    assert [row for _, row in cells(table)] == ["mfcc", "musicnn"]
-    write_params(inputs, ("musicnn", "mfcc"), ("gain",))
-    write_comparison(inputs)
-    table = tables.of_perturbation(read(), "gain")
-    assert [row for _, row in cells(table)] == ["mfcc", "musicnn"]
-    assert cells(table)["", "mfcc"]["rank"] == "1" and cells(table)["", "mfcc"]["first"] == "100\xa0%"
+def test_encoders_under_a_perturbation_stand_in_the_order_of_their_losses(inputs):
+    one, other = results().study.encoders
+    path, perturbation = results().folders.metrics / "comparison.json", results().study.perturbations[0]
+    place = ("measures", results().comparison["severity"], perturbation)
+    for first, second in ((one, other), (other, one)):
+        change(path, (*place, first, "rank", 1.0), (*place, first, "first", 0.75), (*place, second, "rank", 2.0))
+        shown = table("perturbation-0")
+        assert [row for _, row, _ in shown.rows] == [first, second]
+        assert (shown.row(first)["rank"], shown.row(first)["first"]) == ("1", "75 %")
+    change(path, (*place, other, "rank", None))
+    assert [row for _, row, _ in table("perturbation-0").rows] == [one, other]
 
 
 def test_neighbours_of_audio_and_encoders(inputs):
-    table = tables.neighbours(read(), "gain")
-    (_, rows), = table.groups  # fmt: skip
-    assert [(name, of[0].text) for name, of in rows] == [
-        ("audio", "DTW"), ("audio", "SiMPle"), ("mfcc", "Euclidean"), ("mfcc", "cosine"), ("musicnn", "Euclidean"),
-        ("musicnn", "cosine"),
+    g = read_content(results())
+    pair = encoder, perturbation = g.pairs[0]
+    put_estimate("consistency", pair, ["overall"], "within_euclidean", 0.75, 0.02)
+    shown, of = table("neighbours-0"), g.results.consistency[pair]
+    assert [(name, cells[0][0]) for _, name, cells in shown.rows] == [
+        ("audio", "DTW"), ("audio", "SiMPle"), *((e, d) for e in g.encoders for d in ("Euclidean", "cosine"))
     ]  # fmt: skip
-    assert [cell.text for cell in rows[2][1]] == ["Euclidean", "0.75", "0.60, 0.50", "−4, 5", "0.81", "0.25"]
-    assert [cell.note.replace("\xa0", " ") for cell in rows[2][1]] == [
-        "", "[0.73, 0.77]", "−4, 5", "", "[0.80, 0.83]", "[0.23, 0.27]"
-    ]  # fmt: skip
-    assert [cell.text for cell in rows[0][1]] == ["DTW", "0.94", "0.90, 0.88", "never, 5", "–", "–"]
-    assert len(table.columns) == len(rows[0][1])
+    (cells,) = [cells for _, name, cells in shown.rows if name == encoder and cells[0][0] == "Euclidean"]
+    sides = of["sides"].values()
+    assert cells[1] == ("0.75", "[0.73, 0.77]")
+    assert cells[2] == (", ".join(formats.r2(side["at_smallest"]["euclidean"]) for side in sides),
+                        ", ".join(formats.value(side["smallest"]) for side in sides))  # fmt: skip
+    assert cells[5][0] == formats.r2(of["overall"]["between_spearman_dtw_euclidean"])
+    assert len(shown.columns) == len(cells) and [text for text, _ in shown.rows[0][2][-2:]] == ["–", "–"]
 
 
 def test_severity_stands_beside_what_it_does(inputs):
-    table = tables.along_grid(read(), "gain")
-    (_, rows), = table.groups  # fmt: skip
-    assert [name for name, _ in rows] == ["original", "−40\xa0dB", "−31\xa0dB", "−22\xa0dB", "−13\xa0dB", "−4\xa0dB",
-                                          "5\xa0dB"]  # fmt: skip
-    last = [cell.text for cell in rows[-1][1]]
-    # severity.csv, then distance and ROC AUC of mfcc, of musicnn
-    assert last == ["−5.0", "−3.0", "13.0", "2.00", "0.812", "2.00", "0.688"]
-    assert [cell.text for cell in rows[1][1]][0] == "–"  # no SNR is known there
-    assert table.spans == [("the audio", 3), ("mfcc", 2), ("musicnn", 2)]
-    assert "36 clips" in table.caption
+    g = read_content(results())
+    perturbation = g.perturbations[0]
+    shown, values = table("grid-0"), g.values(perturbation)
+    texts = [plain(formats.with_unit(value, g.unit(perturbation))) for value in values]
+    assert [row for _, row, _ in shown.rows] == ["original", *texts]
+    last, severity = [text for text, _ in shown.rows[-1][2]], g.severity[perturbation][values[-1]]
+    assert last[:3] == [formats.fixed(severity[name], 1) for name in ("snr_db", "loudness_lu", "lsd_db")]
+    assert last[3:] == [
+        how(of[e, perturbation][values[-1]]) for e in g.encoders
+        for how, of in ((formats.r2, g.distances), (formats.auc, g.roc_auc))
+    ]  # fmt: skip
+    assert shown.spans == [(3, "the audio"), *((2, encoder) for encoder in g.encoders)]
+    assert f"{severity['clips']:.0f} clips" in shown.caption
 
 
-def test_the_third_study(inputs):
-    g = gathered(results.document())
-    table = tables.third_study(g)
-    groups = dict(table.groups)
-    rows = dict(groups["Vectors, Euclidean: nearest is own (5.2)"])
-    study, here, verdict = rows["MFCC above musicnn"]
-    assert study.text == "MFCC 0.741 ± 0.014 and networks 0.170 to 0.671"
-    assert here.text.startswith("model: 0.875 [0.844,\xa00.906] and 0.750") and verdict.text == "agrees"
-    assert sum(map(len, groups.values())) == len(g.checks)
+def test_kim2019(inputs):
+    shown, checks = table("kim2019"), read_content(results()).checks
+    titles = dict.fromkeys(check.title for check in checks)
+    checks = [check for title in titles for check in checks if check.title == title]
+    assert [(group, row) for group, row, _ in shown.rows] == [
+        (" ".join(check.title.split()), " ".join(check.claim.split())) for check in checks
+    ]
+    assert [cells[2][0] for _, _, cells in shown.rows] == [check.verdict for check in checks]

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.request
 from collections import Counter
@@ -18,8 +19,9 @@ import pytest
 from results_on_disk import dump, write_pair, write_params
 
 from earshift.errors import UserError
-from earshift.pipeline import paths, profile
+from earshift.pipeline import paths, profile, report_inputs
 from earshift.pipeline.tracking import experiments, records, track
+from earshift.pipeline.tracking import runs as mlflow_runs
 
 REPOSITORY = Path(__file__).parents[2]
 PAIRS = [("mfcc", "gain"), ("mfcc", "reverb"), ("musicnn", "gain"), ("musicnn", "reverb")]
@@ -29,8 +31,8 @@ PAIRS = [("mfcc", "gain"), ("mfcc", "reverb"), ("musicnn", "gain"), ("musicnn", 
 def empty_database(tmp_path_factory):
     """A database without runs; making one takes MLflow seconds."""
     database = tmp_path_factory.mktemp("database") / "mlflow.db"
-    track._prepare()
-    track._create(database)
+    mlflow_runs._prepare()
+    mlflow_runs._create(database)
     return database
 
 
@@ -78,7 +80,7 @@ def state(root):
 
 def test_everything_is_shown(ready, capsys, monkeypatch):
     monkeypatch.setenv("DVC_EXP_NAME", "louder")
-    track.main()
+    track.track()
     assert "louder: 4 child runs created, 0 unchanged; `make ui`" in capsys.readouterr().out
     api = client(ready)
     (parent,) = runs(ready, "attributes.run_name = 'louder'")
@@ -127,29 +129,27 @@ def test_everything_is_shown(ready, capsys, monkeypatch):
 
 
 def test_twice_changes_nothing(ready, capsys):
-    track.main()
+    track.track()
     before = state(ready)
     capsys.readouterr()
-    track.main()
+    track.track()
     assert "0 child runs created, 4 unchanged" in capsys.readouterr().out
     assert state(ready) == before
     wanted, state_now = now()
-    assert track.upsert(track.store(), wanted, state_now) == 0, "the long way round, too"
+    assert mlflow_runs.upsert(mlflow_runs.find_store(), wanted, state_now) == 0, "the long way round, too"
     assert state(ready) == before
 
 
 def now():
-    from earshift.report import results
-
-    content = results.document()
-    stages = records.locked_stages(content)
-    return records.records(content, stages), track.State("", "", records.lock_sha256(stages))
+    results = report_inputs.results()
+    stages = records.locked_stages(results.study)
+    return records.make_records(results, stages), mlflow_runs.State("", "", records.lock_sha256(stages))
 
 
 def test_nothing_to_do_needs_no_mlflow(ready):
-    track.main()
+    track.track()
     code = (
-        "import sys; from earshift.report import track; track.main();"
+        "import sys; from earshift.pipeline.tracking import track; track.track();"
         "print({'mlflow', 'sqlalchemy', 'pandas', 'matplotlib', 'filelock', 'dvc'} & set(sys.modules))"
     )
     line, modules = finished(process(ready, code=code)).splitlines()
@@ -157,7 +157,7 @@ def test_nothing_to_do_needs_no_mlflow(ready):
 
 
 def test_a_deleted_store_is_rebuilt(world):
-    track.main()
+    track.track()
     shown = {r.info.run_name: (r.data.metrics, r.data.params) for r in runs(world)}
     other = world / "other"
     shutil.copytree(world, other, ignore=shutil.ignore_patterns("mlflow.db", "mlartifacts", ".dvc", "other"))
@@ -182,23 +182,23 @@ def test_a_half_written_run_is_repaired(ready, monkeypatch, capsys):
 
     with monkeypatch.context() as patched:
         patched.setattr(MlflowClient, "log_inputs", dies)
-        with pytest.raises(SystemExit):
-            track.main()
+        with pytest.raises(KeyboardInterrupt):
+            track.track()
     assert sorted(r.info.status for r in runs(ready)) == ["FINISHED", "FINISHED", "RUNNING"]
     kept = {r.info.run_id for r in runs(ready) if r.info.status == "FINISHED"}
     capsys.readouterr()
-    track.main()
+    track.track()
     assert "3 child runs created, 1 unchanged" in capsys.readouterr().out
     after = runs(ready)
     assert len(after) == 5 and kept < {r.info.run_id for r in after}
-    assert all(r.info.status == "FINISHED" and track.DIGEST in r.data.tags for r in after)
+    assert all(r.info.status == "FINISHED" and mlflow_runs.DIGEST in r.data.tags for r in after)
 
 
 def test_one_that_ended_without_its_digest_is_repaired(ready, capsys):
-    track.main()
+    track.track()
     (victim,) = runs(ready, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
-    client(ready).delete_tag(victim.info.run_id, track.DIGEST)
-    track.main()
+    client(ready).delete_tag(victim.info.run_id, mlflow_runs.DIGEST)
+    track.track()
     assert "1 child runs created, 3 unchanged" in capsys.readouterr().out
     assert len(runs(ready)) == 5 and victim.info.run_id not in {r.info.run_id for r in runs(ready)}
 
@@ -206,22 +206,22 @@ def test_one_that_ended_without_its_digest_is_repaired(ready, capsys):
 def test_what_stages_took_is_logged_once(ready):
     content = {"stage": "embed@mfcc-gain", "exit": "ok", "seconds": 2.5, "counted": {}}
     dump(paths.profile("embed@mfcc-gain"), {**content, "params": profile.params_sha256()})
-    track.main()
+    track.track()
     (run,) = runs(ready, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
     assert run.data.metrics["profile/embed_seconds"] == 2.5
     (artifact,) = ready.glob(f"mlartifacts/**/{run.info.run_id}/artifacts/profiles.json")
     assert json.loads(artifact.read_text())["embed@mfcc-gain"]["seconds"] == 2.5
     before = state(ready)
     dump(paths.profile("embed@mfcc-gain"), {**content, "seconds": 5.0, "params": profile.params_sha256()})
-    track.main()  # the same results in another time are the same run
+    track.track()  # the same results in another time are the same run
     assert state(ready) == before
 
 
 def test_a_changed_number_replaces_its_child_alone(ready, capsys):
-    track.main()
+    track.track()
     before = {r.info.run_name: r.info.run_id for r in runs(ready)}
     write_pair(ready, "mfcc", "gain", 0.3)
-    track.main()
+    track.track()
     assert "1 child runs created, 3 unchanged" in capsys.readouterr().out
     after = {r.info.run_name: r.info.run_id for r in runs(ready)}
     (changed,) = {name for name in after if after[name] != before[name]}
@@ -230,27 +230,27 @@ def test_a_changed_number_replaces_its_child_alone(ready, capsys):
 
 
 def test_a_deleted_parent_comes_back_with_its_children(ready):
-    track.main()
+    track.track()
     (parent,) = [r for r in runs(ready) if "encoder" not in r.data.tags]
     client(ready).delete_run(parent.info.run_id)
-    track.main()
+    track.track()
     (again,) = [r for r in runs(ready) if "encoder" not in r.data.tags]
     assert {r.data.tags["mlflow.parentRunId"] for r in runs(ready, "tags.encoder LIKE '%'")} == {again.info.run_id}
     assert len(runs(ready)) == 5
 
 
 def test_a_deleted_experiment_comes_back(ready):
-    track.main()
+    track.track()
     api = client(ready)
     api.delete_experiment(api.get_experiment_by_name("earshift").experiment_id)
-    track.main()
+    track.track()
     assert api.get_experiment_by_name("earshift").lifecycle_stage == "active" and len(runs(ready)) == 5
 
 
 def test_only_the_selection_is_shown(ready):
     dump(ready / "metrics/cca/yamnet/gain.json", {"stale": True})
     write_params(ready, ("musicnn",), ("gain",))
-    track.main()
+    track.track()
     assert len(runs(ready, "tags.encoder = 'musicnn' and tags.perturbation = 'gain'")) == 1 and len(runs(ready)) == 2
 
 
@@ -283,52 +283,60 @@ def test_commit_and_lock_name_a_state_without_an_experiment(ready):
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(commit_something, check=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    track.main()
+    track.track()
     (parent,) = [r for r in runs(ready) if "encoder" not in r.data.tags]
     assert parent.info.run_name == f"{commit[:7]} {parent.data.tags['dvc.lock'][:7]}"
     assert parent.data.tags["mlflow.source.git.commit"] == commit
     before = state(ready)
     subprocess.run(commit_something, check=True)
-    track.main()
+    track.track()
     assert state(ready) == before, "the same results under a later commit are the same run"
 
 
 def test_a_server_that_does_not_answer(world, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(SystemExit) as exit:
-        track.main()
-    message = exit.value.code
-    assert message.startswith("earshift: MLflow at http://127.0.0.1:9 cannot be used")
-    assert "safe in metrics/" in message and "`python -m stages.track`" in message
+    with pytest.raises(UserError) as raised:
+        track.track()
+    message = str(raised.value)
+    assert message.startswith("MLflow at http://127.0.0.1:9 cannot be used")
+    assert "safe in metrics/" in message and "`earshift track`" in message
     assert "secret" not in message and "\n" not in message
     assert not (world / "mlflow.db").exists()
 
 
 def test_a_server_that_is_silent(ready, monkeypatch, capfd):
-    """It takes connections and never answers. As a stage, this ends soon and well, and catches up later."""
+    """It takes connections and never replies. As a stage, this ends soon and well, and catches up later."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        with pytest.raises(SystemExit, match="cannot be used .*catch up with `python -m stages.track`"):
-            track.main()
+        with pytest.raises(UserError, match="cannot be used .*catch up with `earshift track`"):
+            track.track()
         monkeypatch.setenv("DVC_STAGE", "track")
         start = time.monotonic()
-        track.main()
+        track.track()
         assert time.monotonic() - start < 20
-    told = capfd.readouterr().err
-    assert told.startswith("earshift: MLflow at http://127.0.0.1:") and "catch up with" in told
-    assert told.count("\n") == 1
+    printed = capfd.readouterr().err
+    assert printed.startswith("earshift: MLflow at http://127.0.0.1:") and "catch up with" in printed
+    assert printed.count("\n") == 1
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    track.main()
+    track.track()
     assert len(runs(ready)) == 5
 
 
 def test_how_long_a_silent_server_is_waited_for():
-    """MLflow asks again after this long, so many times."""
-    seconds, retries = (int(track._ENVIRONMENT[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES"))
-    assert seconds * (1 + retries) <= 30
+    """What MLflow itself takes its timeout and number of retries for, once it was prepared."""
+    code = """
+        from earshift.pipeline.tracking import runs
+        runs._prepare()
+        from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
+        print(MLFLOW_HTTP_REQUEST_TIMEOUT.get() * (1 + MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()))
+    """
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW_")}
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True,
+                         env={**environment, "PYTHONPATH": str(REPOSITORY)})  # fmt: skip
+    assert 0 < float(run.stdout) <= 30
 
 
 def test_dvc_goes_on_without_a_server(ready):
@@ -343,7 +351,7 @@ def test_dvc_goes_on_without_a_server(ready):
     }  # fmt: skip
     run = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=environment, capture_output=True, text=True)
     assert run.returncode == 0 and "MLflow at http://127.0.0.1:9 cannot be used" in run.stderr, run.stderr
-    track.main()
+    track.track()
     assert len(runs(ready)) == 5
 
 
@@ -351,20 +359,20 @@ def test_a_database_that_was_left_half_made(world):
     with sqlite3.connect(world / "mlflow.db") as database:
         database.execute("CREATE TABLE alembic_version (version_num TEXT)")
         database.execute("INSERT INTO alembic_version VALUES ('84291f40a231')")
-    with pytest.raises(SystemExit, match="cannot be used .* or move .*mlflow.db away to start a new one"):
-        track.main()
+    with pytest.raises(UserError, match="cannot be used .* or move .*mlflow.db away to start a new one"):
+        track.track()
 
 
 def test_a_file_that_is_no_database(world):
     (world / "mlflow.db").write_text("not a database at all, " * 100)
-    with pytest.raises(SystemExit, match="mlflow.db is not an MLflow database .*; move it away"):
-        track.main()
+    with pytest.raises(UserError, match="mlflow.db is not an MLflow database .*; move it away"):
+        track.track()
 
 
 def test_a_folder_that_cannot_be_written(world, monkeypatch):
     (world / ".dvc").write_text("a file where a folder belongs")
-    with pytest.raises(SystemExit, match="cannot be used .*safe in metrics/"):
-        track.main()
+    with pytest.raises(UserError, match="cannot be used .*safe in metrics/"):
+        track.track()
 
 
 @pytest.mark.parametrize("uri, database", [
@@ -374,14 +382,14 @@ def test_a_folder_that_cannot_be_written(world, monkeypatch):
 def test_where_runs_go(world, monkeypatch, uri, database):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("DVC_ROOT", str(world / "root"))
-    where = track.store()
+    where = mlflow_runs.find_store()
     assert where.database == (database and world / "root" / database)
     assert where.artifacts == (database and (world / "root/mlartifacts").as_uri())
 
 
 def test_the_browser_opens_where_runs_are(ready):
-    track.main()
     """The view that the address printed by `make ui` asks for; one that somebody changed in the browser stays."""
+    track.track()
     experiment = client(ready).get_experiment_by_name("earshift")
     assert "press *Compare*" in experiment.tags["mlflow.note.content"]
     view = json.loads(json.loads(experiment.tags["mlflow.sharedViewState.pairs"])["state"])
@@ -392,7 +400,7 @@ def test_the_browser_opens_where_runs_are(ready):
     assert {name.split("`")[1] for name in view["selectedColumns"]} <= set(shown[0].data.metrics)
     client(ready).set_experiment_tag(experiment.experiment_id, "mlflow.sharedViewState.pairs", "mine")
     write_pair(ready, "mfcc", "gain", 0.3)
-    track.main()
+    track.track()
     assert client(ready).get_experiment_by_name("earshift").tags["mlflow.sharedViewState.pairs"] == "mine"
 
 
@@ -401,7 +409,7 @@ def test_a_run_says_where_it_comes_from(ready, monkeypatch):
     monkeypatch.setenv("DVC_EXP_BASELINE_REV", "ab" * 20)
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(["git", "remote", "add", "origin", "https://me:secret@forge.example/lab/earshift.git"], check=True)
-    track.main()
+    track.track()
     (child,) = runs(ready, "tags.encoder = 'mfcc' and tags.perturbation = 'gain' and tags.kind = 'pair'")
     note = child.data.tags["mlflow.note.content"]
     assert "**mfcc** under **gain**, corpus general_midi, fidelity corrected, DVC experiment `louder` on" in note
@@ -429,8 +437,8 @@ def test_all_experiments_from_git_and_the_cache(ready, tmp_path_factory, monkeyp
     monkeypatch.setattr(experiments, "experiments", lambda: names)
     monkeypatch.setattr(experiments, "results_folder", folder)
     for _ in range(2):
-        with pytest.raises(SystemExit, match="experiment c is not whole here"):
-            track.main(["--all-experiments"])
+        with pytest.raises(UserError, match="experiment c is not whole here"):
+            track.track(all_experiments=True)
         found = Counter(r.info.run_name.partition(" @ ")[2] or r.info.run_name for r in runs(ready))
         (now_,) = set(found) - {"a", "d"}
         assert found == {now_: 5, "a": 5, "d": 2}
@@ -441,15 +449,15 @@ def test_all_experiments_from_git_and_the_cache(ready, tmp_path_factory, monkeyp
 
 def test_what_another_clone_has_not_finished_is_left_alone(ready):
     wanted, state_now = now()
-    tags = {track.KEY: state_now.key, track.WRITER: "another", **wanted[0].tags}
-    home = track._experiment_id(client(ready), None)
+    tags = {mlflow_runs.KEY: state_now.key, mlflow_runs.WRITER: "another", **wanted[0].tags}
+    home = mlflow_runs._experiment_id(client(ready), None)
     theirs = client(ready).create_run(home, tags=tags).info.run_id
-    track.main()
+    track.track()
     assert {r.info.run_id for r in runs(ready) if r.info.status == "RUNNING"} == {theirs} and len(runs(ready)) == 6
 
 
 def test_another_clone_adds_the_data_set_first(ready, monkeypatch):
-    """MLflow looks for it and adds it then; who comes in between is told of a constraint of the database."""
+    """MLflow looks for it and adds it then; a writer in between gets an error about a constraint of the database."""
     from mlflow.exceptions import BAD_REQUEST, MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -462,7 +470,7 @@ def test_another_clone_adds_the_data_set_first(ready, monkeypatch):
             raise MlflowException("UNIQUE constraint failed: datasets.digest", BAD_REQUEST)
 
     monkeypatch.setattr(SqlAlchemyStore, "_log_inputs_impl", too_late)
-    track.main()
+    track.track()
     assert refused and all(len(run.inputs.dataset_inputs) == 1 for run in runs(ready)) and len(runs(ready)) == 5
 
 
@@ -504,7 +512,7 @@ def _wait_for(address):
         try:
             return urllib.request.urlopen(address, timeout=5)
         except OSError:
-            assert time.monotonic() < deadline, f"{address} does not answer"
+            assert time.monotonic() < deadline, f"{address} does not reply"
             time.sleep(0.2)
 
 
@@ -513,23 +521,23 @@ def test_compare_drops_doubles_orphans_and_strangers(world):
     parent, child = wanted[:2]
 
     def found(name, record, start=0, finished=True, **tags):
-        own = {track.DIGEST: record.digest, "mlflow.parentRunId": "p", **record.tags, **tags}
-        return track.Found(name, start, finished, own)
+        own = {mlflow_runs.DIGEST: record.digest, "mlflow.parentRunId": "p", **record.tags, **tags}
+        return mlflow_runs.Found(name, start, finished, own)
 
     runs = [
         found("late", child, 9), found("c", child, 5), found("p", parent, 3),
         found("running", wanted[2], finished=False), found("orphan", wanted[3], **{"mlflow.parentRunId": "gone"}),
         found("stranger", child, encoder="clap"),
     ]  # fmt: skip
-    kept, wrong = track.compare(wanted, runs)
+    kept, wrong = mlflow_runs.compare(wanted, runs)
     assert kept == {parent.pair: "p", child.pair: "c"}
     assert set(wrong) == {"late", "running", "orphan", "stranger"}
 
 
 def test_peek_cannot_tell(world):
-    assert track.peek(world / "none.db", "key") is None
+    assert mlflow_runs.peek(world / "none.db", "key") is None
     (world / "empty.db").touch()
-    assert track.peek(world / "empty.db", "key") is None
+    assert mlflow_runs.peek(world / "empty.db", "key") is None
     (world / "text.db").write_text("x" * 2000)
     with pytest.raises(UserError, match="text.db is not an MLflow database"):
-        track.peek(world / "text.db", "key")
+        mlflow_runs.peek(world / "text.db", "key")

@@ -4,8 +4,8 @@ import pytest
 from page_on_disk import change
 
 from earshift.errors import UserError
-from earshift.report import results
-from earshift.report.page import page
+from earshift.pipeline.report_inputs import results
+from earshift.report.page.page import make_page
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,16 @@ from earshift.report.page import page
     ],
 )
 def test_files_that_no_stage_wrote(inputs, file, content):
-    document = results.document()
     (inputs / file).write_text(content)
-    with pytest.raises(UserError, match=r"(not what their stages wrote .*`dvc status` names|is not valid JSON)"):
-        page.page(document)
+    refused = r"(not what their stages wrote .*`dvc status` names|does not hold what this version writes)"
+    with pytest.raises(UserError, match=refused):
+        make_page(results())
 
 
 def test_text_of_results_is_no_markup(inputs):
     mark = "<script>alert(1)</script>"
     change(inputs / "metrics/cca/mfcc/gain.json", ("unit", mark))
-    change(inputs / "data/weights/mfcc/weights.json", ("licence", mark), ("source", mark))
+    change(inputs / "data/weights/mfcc/weights.json", ("licence", mark), ("weights_source", mark))
     change(inputs / "data/excerpts/gain.json", ("silent", mark))
-    html, _ = page.page(results.document())
+    html = make_page(results()).html
     assert mark not in html and "&lt;script&gt;alert(1)" in html

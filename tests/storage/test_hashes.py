@@ -5,13 +5,19 @@ import subprocess
 
 import pytest
 
-from earshift.pipeline import paths
 from earshift.storage import hashes
 
 
 @pytest.fixture
-def file(workspace):
-    path = workspace / "a file.bin"
+def memory(tmp_path, monkeypatch):
+    """The file in which hashes are remembered."""
+    monkeypatch.setattr(hashes, "_memory", tmp_path / "memory/hashes.json")
+    return tmp_path / "memory/hashes.json"
+
+
+@pytest.fixture
+def file(tmp_path, memory):
+    path = tmp_path / "a file.bin"
     path.write_bytes(b"content\n" * 1000)
     return path
 
@@ -19,7 +25,7 @@ def file(workspace):
 @pytest.mark.parametrize("algorithm, tool", [("sha256", "sha256sum"), ("md5", "md5sum")])
 def test_hashes_are_those_of_the_tools(file, algorithm, tool):
     expected = subprocess.run([tool, file], capture_output=True, text=True, check=True).stdout.split()[0]
-    assert hashes.digest(file, algorithm) == expected == hashes.remembered([file], algorithm)[0]
+    assert hashes.digest(file, algorithm) == expected == hashes.hash_files([file], algorithm)[0]
 
 
 def test_the_hash_of_a_blob_is_that_of_git(file):
@@ -28,33 +34,43 @@ def test_the_hash_of_a_blob_is_that_of_git(file):
 
 
 def test_what_did_not_change_is_not_read_again(file, monkeypatch):
-    first = hashes.remembered([file], "md5")
+    first = hashes.hash_files([file], "md5")
     monkeypatch.setattr(hashes, "digest", lambda *_: pytest.fail("read again"))
-    assert hashes.remembered([file], "md5") == first
+    assert hashes.hash_files([file], "md5") == first
 
 
 def test_what_changed_is_read_again(file):
-    first = hashes.remembered_sha256([file])
+    first = hashes.hash_files([file])
     file.write_bytes(b"other\n" * 1000)
-    assert hashes.remembered_sha256([file]) != first
+    assert hashes.hash_files([file]) != first
 
 
-def test_kinds_and_files_do_not_displace_each_other(file, workspace, monkeypatch):
-    other = workspace / "other"
+def test_kinds_and_files_do_not_displace_each_other(file, tmp_path, monkeypatch):
+    other = tmp_path / "other"
     other.write_bytes(b"1")
-    hashes.remembered([file], "md5")
-    hashes.remembered([file, other], "sha256")
+    hashes.hash_files([file], "md5")
+    hashes.hash_files([file, other], "sha256")
     monkeypatch.setattr(hashes, "digest", lambda *_: pytest.fail("read again"))
-    hashes.remembered([file], "md5")
-    hashes.remembered([other], "sha256")
+    hashes.hash_files([file], "md5")
+    hashes.hash_files([other], "sha256")
 
 
-def test_files_that_are_gone_are_forgotten(file, workspace):
-    hashes.remembered_sha256([file])
-    os.rename(file, workspace / "moved")
-    hashes.remembered_sha256([workspace / "moved"])
-    assert str(file) not in paths.HASHES.read_text()
+def test_files_that_are_gone_are_forgotten(file, tmp_path, memory):
+    hashes.hash_files([file])
+    os.rename(file, tmp_path / "moved")
+    hashes.hash_files([tmp_path / "moved"])
+    assert str(file) not in memory.read_text()
 
 
-def test_a_file_that_cannot_be_read_has_none(file, workspace):
-    assert hashes.remembered([workspace / "missing", workspace, file], "md5")[:2] == [None, None]
+def test_a_file_that_cannot_be_read_has_none(file, tmp_path):
+    assert hashes.hash_files([tmp_path / "missing", tmp_path, file], "md5")[:2] == [None, None]
+
+
+def test_nothing_is_remembered_without_a_place(file, memory):
+    hashes.remember_in(None)
+    first = hashes.hash_files([file])
+    file.write_bytes(b"other\n" * 1000)
+    assert hashes.hash_files([file]) != first and not memory.exists()
+    hashes.remember_in(str(memory))
+    hashes.hash_files([file])
+    assert str(file) in memory.read_text()

@@ -1,20 +1,27 @@
 """Matrices in files: what is written in one kind of part comes back in another."""
 
 import errno
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from earshift.pipeline import paths
-from earshift.storage import scratch as spilled
-from earshift.storage.scratch import Spilled
+from earshift.storage import scratch
+from earshift.storage.scratch import ScratchMatrix
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder in which large matrices lie."""
+    return tmp_path / "scratch"
 
 
 @pytest.mark.parametrize("limit, dtype", [(0, np.int16), (0, np.float64), (2**22, np.float64)])
-def test_what_is_written_by_columns_is_read_by_rows(workspace, monkeypatch, rng, limit, dtype):
-    monkeypatch.setattr(spilled, "_IN_MEMORY", limit)
+def test_what_is_written_by_columns_is_read_by_rows(folder, monkeypatch, rng, limit, dtype):
+    monkeypatch.setattr(scratch, "_IN_MEMORY", limit)
     whole = (100 * rng.normal(size=(7, 31))).astype(dtype)
-    with Spilled(7, 31, dtype) as matrix:
+    with ScratchMatrix(7, 31, dtype, folder) as matrix:
         assert (matrix.shape, matrix.dtype) == ((7, 31), dtype)
         for column in (20, 0, 10):
             matrix.write(0, column, whole[:, column : column + (10 if column < 20 else 11)])
@@ -25,10 +32,10 @@ def test_what_is_written_by_columns_is_read_by_rows(workspace, monkeypatch, rng,
         matrix.write(3, 4, np.zeros((2, 5), dtype))
         assert not matrix.read(slice(3, 5), slice(4, 9)).any()
         np.testing.assert_array_equal(matrix.read(slice(5, 7), slice(0, 31)), whole[5:])
-    assert not paths.SCRATCH.exists() or not list(paths.SCRATCH.iterdir())
+    assert not folder.exists() or not list(folder.iterdir())
 
 
-def test_a_full_disk_is_named(workspace, monkeypatch):
+def test_a_full_disk_is_named(folder, monkeypatch):
     class Full:
         def seek(self, offset):
             return offset
@@ -39,8 +46,17 @@ def test_a_full_disk_is_named(workspace, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(spilled, "_IN_MEMORY", 0)
-    monkeypatch.setattr(spilled.tempfile, "TemporaryFile", lambda **_: Full())
-    with Spilled(2, 3, float) as matrix, pytest.raises(OSError) as raised:
+    monkeypatch.setattr(scratch, "_IN_MEMORY", 0)
+    monkeypatch.setattr(scratch.tempfile, "TemporaryFile", lambda **_: Full())
+    with ScratchMatrix(2, 3, float, folder) as matrix, pytest.raises(OSError) as raised:
         matrix.write(0, 0, np.ones((2, 3)))
-    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(paths.SCRATCH))
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(folder))
+
+
+def test_large_matrices_lie_in_the_folder_that_is_named_or_the_systems(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(scratch, "_IN_MEMORY", 0)
+    monkeypatch.setattr(scratch.tempfile, "TemporaryFile", lambda **options: asked.append(options["dir"]))
+    ScratchMatrix(1, 1, float)
+    ScratchMatrix(1, 1, float, str(folder))
+    assert asked == [Path(tempfile.gettempdir()), folder]

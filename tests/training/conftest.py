@@ -21,10 +21,10 @@ class Tones(Corpus):
     name, licence = "tones", "none"
     sample_rate = RATE
 
-    def recordings(self):
+    def recordings(self, downloads=None):
         return list(range(18))
 
-    def separated(self, recording):
+    def separate(self, recording):
         rng = np.random.default_rng(recording)
         seconds = np.arange(int(2.2 * RATE)) / RATE
         tone = 0.2 * np.sin(2 * np.pi * list(TONES.values())[recording % 2] * seconds + recording)
@@ -34,7 +34,7 @@ class Tones(Corpus):
         return [(tone[None].astype(np.float32), noise[None].astype(np.float32))]
 
     def clips(self, recording):
-        ((lead, rest),) = self.separated(recording)
+        ((lead, rest),) = self.separate(recording)
         label = list(TONES)[recording % 2]
         tags = (label, "trembling") if recording % 3 == 0 else (label,)
         split = "test" if recording >= 12 else "train"
@@ -47,7 +47,7 @@ class Tones(Corpus):
     def extent(self, recordings):
         return len(recordings), len(recordings) * int(2.2 * RATE)
 
-    def identity(self, recordings):
+    def content_hashes(self, recordings):
         return {"tones": 1}
 
 
@@ -66,7 +66,7 @@ def tones(edited):
             "compute.workers": 1,
         }
         params = edited(small | (changes or {}))
-        corpus = dataclasses.replace(params.corpus, name="tones", source=Tones())
+        corpus = dataclasses.replace(params.corpus, name="tones", chosen=Tones())
         params = dataclasses.replace(params, corpus=corpus)
         build.build(params)
         return params
@@ -76,10 +76,7 @@ def tones(edited):
 
 @pytest.fixture
 def options():
-    from earshift.training.verma2023.neuralogram import MobileNet
-    from earshift.training.verma2023.streams import Networks
-    from earshift.training.verma2023.timbre import Timbre
-    from earshift.training.verma2023.transformer import Transformer
+    from earshift.training.verma2023.options import MobileNet, Networks, Timbre, Transformer
 
     transformer = Transformer(
         layers=6, width=16, mlp=32, heads=3, head_width=5, dropout=0.3, pool_last=True, hidden=24,

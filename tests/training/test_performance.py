@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from earshift.analysis.performance import PerformanceResult
 from earshift.errors import UserError
 from earshift.pipeline import paths, performance
 from earshift.pipeline import train as run
 from earshift.pipeline.perturb import perturb
+from earshift.pipeline.recipes import read_recipes
+from earshift.pipeline.train_kim2019 import Trainer
 from earshift.storage.clips import read_clips
 from earshift.storage.files import read_json, write_table
-from earshift.training.kim2019 import scores as vgg_scores
-from earshift.training.kim2019 import training as vgg
-from earshift.training.kim2019.tasks import TASKS
+from earshift.storage.results import read_result
+from earshift.training.kim2019.scores import mean_score
+from earshift.training.kim2019.tasks import sdr
 
 CHANGES = {
     "run.encoders": ["mfcc", "vgg_separation"],
@@ -57,8 +60,9 @@ def test_networks_are_kept_reused_and_evaluated(trained, capsys):
     assert {path: path.read_bytes() for path in paths.MODELS.rglob("*.*")} == before
     assert not list(paths.CHECKPOINTS.glob("*"))
 
-    result, rows = performance.measured(trained, "mfcc", "gain")
-    of = result["tasks"]["instruments"]
+    tasks = performance.read_record("mfcc")["tasks"]
+    result, rows = performance.evaluate_tasks(trained, "mfcc", tasks, read_recipes("gain"))
+    of = result["instruments"]
     assert of["metric"] == "accuracy" and of["original"] == 1.0 and of["baseline"] == 0.5 and of["clips"] == 6
     # a level is no tone: MFCC without the first coefficient do not hear a gain
     by_value = {row[2]: row[4] for row in rows if row[0] == "instruments"}
@@ -73,59 +77,50 @@ def test_networks_are_kept_reused_and_evaluated(trained, capsys):
 
 def test_separation_is_judged_against_what_moves_with_the_music(trained):
     """A mask of one is the mixture: its SDR must not fall because pitch was moved."""
-    data = vgg.Data(trained, "separation", 0)
-    places = data.material.places("test")
-    (recipe, fingerprint), _ = performance_recipes("pitch")
-    off = dict.fromkeys(("references_apart",), False)
-    both = vgg_scores._moved(trained, data, places, recipe, fingerprint, off)
-    apart = vgg_scores._moved(trained, data, places, recipe, fingerprint, {"references_apart": True})
-    from earshift.training.kim2019.tasks import sdr
 
-    plain = data.audio(places)
+    def perturbed(perturbation, *, apart):
+        fixed = replace(trained, training=replace(trained.training, references_apart=apart))
+        tasks = performance.read_record("vgg_separation")["tasks"]
+        opened = Trainer().open(fixed, "vgg_separation", "separation", tasks["separation"])
+        (recipe, digest), _ = read_recipes(perturbation)
+        clips = opened.evaluator._clips
+        return (
+            clips.audio(clips.data.places("test")),
+            opened.evaluator.perturb(recipe, opened.corpus.perturb(opened.rows, recipe, digest)),
+        )
+
+    plain, both = perturbed("pitch", apart=False)
+    _, apart = perturbed("pitch", apart=True)
     original = sdr(plain[:, 0], plain[:, 1]).mean()
     assert both.shape == apart.shape == plain.shape
     assert abs(sdr(both[:, 0], both[:, 1]).mean() - original) < 2
     assert sdr(apart[:, 0], apart[:, 1]).min() < original - 8
-    (recipe, fingerprint), _ = performance_recipes("gain")
-    quiet = vgg_scores._moved(trained, data, places, recipe, fingerprint, off)
-    np.testing.assert_allclose(quiet, plain / 10, atol=1e-4)
+    np.testing.assert_allclose(perturbed("gain", apart=False)[1], plain / 10, atol=1e-4)
 
 
-def performance_recipes(name):
-    from earshift.perturbations.recipe import written
-
-    return written(name)
-
-
-def test_files_of_the_stage(trained, monkeypatch, capsys):
-    monkeypatch.setattr(performance, "load", lambda: trained)
-    for encoder in trained.run.encoders:
-        monkeypatch.setattr("sys.argv", ["performance", encoder])
-        performance.main()
+def test_files_of_the_stage(trained, capsys):
+    performance.evaluate(trained, "vgg_separation")
     capsys.readouterr()
-    performance.main()
+    performance.evaluate(trained, "vgg_separation")
     assert "computed 0 perturbations, reused 2" in capsys.readouterr().out
     (paths.plots("performance", "vgg_separation", "gain") / "curves.csv").write_text("")
     fewer = replace(trained, run=replace(trained.run, perturbations=("gain",)))
-    monkeypatch.setattr(performance, "load", lambda: fewer)
-    performance.main()
+    performance.evaluate(fewer, "vgg_separation")
     assert "computed 1 perturbations, reused 0" in capsys.readouterr().out
     assert not paths.metrics("performance", "vgg_separation", "pitch").exists()
-    content = read_json(paths.metrics("performance", "vgg_separation", "gain"))
+    content = read_result(paths.metrics("performance", "vgg_separation", "gain"), PerformanceResult)
     assert content["values"] == ["-20", "0"] and set(content["tasks"]) == {"separation"}
     curves = pd.read_csv(paths.plots("performance", "vgg_separation", "gain") / "curves.csv")
     assert curves["task"].tolist() == ["separation"] * 2 and curves["clips"].tolist() == [6, 6]
     assert (curves["low"] <= curves["number"]).all() and (curves["number"] <= curves["high"]).all()
 
 
-def test_an_encoder_without_networks_has_an_empty_table(tones, monkeypatch):
+def test_an_encoder_without_networks_has_an_empty_table(tones):
     nothing = {"encoders.mfcc.heads": {"tasks": [], "channels": 1, "trial": 0}, "run.perturbations": ["gain"]}
     params = tones(CHANGES | nothing)
     run.train(params, "mfcc")
     perturb(params, "gain")
-    monkeypatch.setattr(performance, "load", lambda: params)
-    monkeypatch.setattr("sys.argv", ["performance", "mfcc"])
-    performance.main()
+    performance.evaluate(params, "mfcc")
     assert read_json(paths.metrics("performance", "mfcc", "gain"))["tasks"] == {}
     assert len(pd.read_csv(paths.plots("performance", "mfcc", "gain") / "curves.csv")) == 0
 
@@ -134,11 +129,11 @@ def test_intervals_are_over_recordings(edited):
     training = edited({"training.bootstrap": 4000, "training.confidence": 0.9}).training
     rng = np.random.default_rng(0)
     scores, groups = rng.normal(5, 1, 60), np.repeat([f"g{i}" for i in range(20)], 3)
-    mean, low, high, clips = vgg_scores._with_interval(np.append(scores, np.nan), np.append(groups, "g0"), training)
+    mean, low, high, clips = mean_score(np.append(scores, np.nan), np.append(groups, "g0"), training)
     error = scores.reshape(20, 3).mean(axis=1).std() / np.sqrt(20)
     assert clips == 60 and mean == pytest.approx(scores.mean())
     np.testing.assert_allclose([mean - low, high - mean], 1.645 * error, rtol=0.15)
-    assert vgg_scores._with_interval(np.full(3, np.nan), groups[:3], training)[3] == 0
+    assert mean_score(np.full(3, np.nan), groups[:3], training)[3] == 0
 
 
 @pytest.mark.parametrize("task, what", [("instruments", "at least two labels"), ("autotagging", "at least two tags")])
@@ -148,5 +143,4 @@ def test_a_corpus_that_lacks_what_a_task_needs_is_named(tones, task, what, monke
     clips["label"], clips["tags"] = "one", "one"
     write_table(paths.CLIPS, clips)
     with pytest.raises(UserError, match=rf"{what}.*training.{task}.corpus"):
-        vgg.Data(params, task, 0)
-    assert TASKS[task].needs
+        run.train(params, f"vgg_{task}")

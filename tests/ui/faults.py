@@ -10,9 +10,9 @@ _GRAVE = ("serious", "critical")
 
 # Every player's length in seconds, or why it has none
 _LENGTHS = """() => Promise.all([...document.querySelectorAll('audio')].map(player => new Promise(done => {
-    const told = () => done(player.error ? player.error.message || `error ${player.error.code}` : player.duration)
-    player.addEventListener('loadedmetadata', told)
-    player.addEventListener('error', told)
+    const printed = () => done(player.error ? player.error.message || `error ${player.error.code}` : player.duration)
+    player.addEventListener('loadedmetadata', printed)
+    player.addEventListener('error', printed)
     player.querySelectorAll('source').forEach(source => source.addEventListener('error', () => done('no source')))
     player.preload = 'metadata'
     player.load()

@@ -92,7 +92,7 @@ def wait_for_answer(address, process, log):
         with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):
             return
         time.sleep(0.1)
-    pytest.fail(f"MLflow does not answer at {address}:\n{log.read_text()[-3000:]}")
+    pytest.fail(f"MLflow does not reply at {address}:\n{log.read_text()[-3000:]}")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def rows(root, query, *values):
 
 @pytest.fixture
 def mlflow(visit, printed):
-    """A function that opens a page of MLflow, the one whose address was printed unless told; it gives the visit."""
+    """A function that opens a page of MLflow, by default the one whose address was printed; it gives the visit."""
 
     def opened(page=None):
         opened = visit()

@@ -17,14 +17,16 @@ import numpy as np
 import page_on_disk
 from results_on_disk import write_results
 from earshift.perturbations import mp3
-from earshift.report import figures, page, stamp
+from earshift.pipeline.stamp import write_index
+from stages import figures, report
 
 second = np.sin(440 * 2 * np.pi * np.arange(22050) / 22050, dtype=np.float32)[np.newaxis]
-page_on_disk.SOUND = base64.b64encode(mp3.encoded(second / 2, 22050)).decode()
+page_on_disk.SOUND = base64.b64encode(mp3.encode_playable(second / 2, 22050)).decode()
 write_results(Path.cwd())
 page_on_disk.write_page_inputs(Path.cwd())
-for stage in (figures, page, stamp):
-    stage.main()
+figures.main()
+report.main()
+write_index()
 """
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 LOOKS = [(device, scheme) for device in WIDTHS for scheme in ("light", "dark")]

@@ -10,11 +10,18 @@ these operators do not exist, and on a GPU, the plain ones are used: same sums, 
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional as F
 
 from earshift.errors import UserError
 
+Layer = Callable[[torch.Tensor], torch.Tensor]
 
-def linear(weight, bias, *, rows):
+
+def linear(weight: torch.Tensor, bias: torch.Tensor | None, *, rows: int) -> Layer:
     """A product with a matrix.
 
     Parameters
@@ -28,9 +35,8 @@ def linear(weight, bias, *, rows):
     callable
         tensor [shape=(rows, inputs)] -> tensor [shape=(rows, outputs)]
     """
-    from torch.nn import functional as F
 
-    weight, bias = _plain(weight), _plain(bias)
+    weight, bias = _plain(weight), None if bias is None else _plain(bias)
     operators = _operators(weight, "_reorder_linear_weight", "_linear_pointwise")
     if operators is None:
         return lambda x: F.linear(x, weight, bias)
@@ -38,7 +44,7 @@ def linear(weight, bias, *, rows):
     return lambda x: operators._linear_pointwise(x, arranged, bias, "none", [], "")
 
 
-def convolution(weight, bias, *, shape):
+def convolution(weight: torch.Tensor, bias: torch.Tensor, *, shape: tuple[int, int, int, int]) -> Layer:
     """A 3 x 3 convolution with zeros around the maps, and the rectifier after it.
 
     Parameters
@@ -52,31 +58,30 @@ def convolution(weight, bias, *, shape):
     callable
         tensor [shape=(clips, height, width, inputs)] -> tensor [shape=(clips, height, width, outputs)]
     """
-    import torch
-    from torch.nn import functional as F
 
     weight, bias, ones = _plain(weight), _plain(bias), (1, 1)
     operators = _operators(weight, "_convolution_pointwise")
-    if operators is None:
+    reorder: Any = getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None)
+    if operators is None or reorder is None:
         weight = weight.contiguous(memory_format=torch.channels_last)
         return lambda maps: F.conv2d(maps.permute(0, 3, 1, 2), weight, bias, padding=1).relu_().permute(0, 2, 3, 1)
-    arranged = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), ones, ones, ones, 1, shape)
+    arranged = reorder(weight.to_mkldnn(), ones, ones, ones, 1, shape)
 
-    def convolved(maps):
-        planes = maps.permute(0, 3, 1, 2)
-        planes = operators._convolution_pointwise(planes, arranged, bias, ones, ones, ones, 1, "relu", [], "")
+    def convolve(maps: torch.Tensor) -> torch.Tensor:
+        planes: torch.Tensor = operators._convolution_pointwise(
+            maps.permute(0, 3, 1, 2), arranged, bias, ones, ones, ones, 1, "relu", [], ""
+        )
         return planes.permute(0, 2, 3, 1).contiguous()
 
-    return convolved
+    return convolve
 
 
-def _plain(tensor):
-    return None if tensor is None else tensor.detach().contiguous()
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().contiguous()
 
 
-def _operators(weight, *names):
+def _operators(weight: torch.Tensor, *names: str) -> Any:
     """oneDNN's operators for a weight, or None where they are missing."""
-    import torch
 
     operators = torch.ops.mkldnn
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
@@ -84,7 +89,7 @@ def _operators(weight, *names):
     return operators if all(hasattr(operators, name) for name in names) else None
 
 
-def number_type(precision, device):
+def number_type(precision: str, device: str) -> torch.dtype:
     """The type that a precision stands for, ready to be used on a device.
 
     Parameters
@@ -101,12 +106,12 @@ def number_type(precision, device):
     UserError
         If the processor has no such arithmetic.
     """
-    import torch
 
     if precision == "float32":
         return torch.float32
     if device == "cpu":
-        if not torch.cpu._is_avx512_bf16_supported():
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        if not supported():
             raise UserError("precision is bfloat16, which this CPU cannot multiply; set precision: float32")
         os.environ.pop("ONEDNN_MAX_CPU_ISA", None)  # read at the first operation: AVX2 has no bfloat16
     return torch.bfloat16

@@ -17,36 +17,39 @@ errors are twice as large; these leave about 1e-6 of the standard deviation of a
 Sources: A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2016; B. Barabasz et al., Error
 Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2020, for points between 0 and 2.
 
-- :class:`Layer`, :func:`prepared`: a convolution's weights, transformed
-- :func:`convolved`: the convolution, with bias, ReLU and pooling in the same pass
+- :class:`Layer`, :func:`prepare`: a convolution's weights, transformed
+- :func:`convolve`: the convolution, with bias, ReLU and pooling in the same pass
 """
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-LANES = 64  # channels that the inner loops take at once
+from earshift.encoders.kernels.winograd_points import FAR, LANES, NEAR
+
 _BLOCK = 1 << 20  # numbers between the steps
 _POOLS = {None: 0, "max": 1, "mean": 2}
 
-NEAR, FAR = 5 / 8, 3 / 2
 _POINTS = np.array([0, NEAR, -NEAR, FAR, -FAR])  # and infinity
 _TILE = len(_POINTS) + 1
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution, ready for :func:`convolved`.
+    """A convolution, ready for :func:`convolve`.
 
     kernel : float32 or bfloat16 tensor [shape=(36, inputs, outputs)], the type in which products are made
     bias : float32 array [shape=(outputs,)]
     """
 
-    kernel: object
-    bias: np.ndarray
+    kernel: torch.Tensor
+    bias: NDArray[np.float32]
 
 
-def prepared(kernel, bias, dtype=None):
+def prepare(kernel: NDArray[Any], bias: NDArray[Any], dtype: torch.dtype | None = None) -> Layer:
     """Transform the weights of a convolution.
 
     Parameters
@@ -64,7 +67,6 @@ def prepared(kernel, bias, dtype=None):
     ValueError
         If the kernel is not 3 x 3, or a number of channels no multiple of 64.
     """
-    import torch
 
     outputs, inputs, *size = kernel.shape
     if size != [3, 3] or inputs % LANES or outputs % LANES:
@@ -77,13 +79,15 @@ def prepared(kernel, bias, dtype=None):
     return Layer(torch.from_numpy(flat).to(dtype or torch.float32), np.ascontiguousarray(bias, dtype=np.float32))
 
 
-def convolved(maps, layer, *, relu=True, pool=None):
+def convolve(
+    maps: NDArray[np.float32], layer: Layer, *, relu: bool = True, pool: Literal["max", "mean"] | None = None
+) -> NDArray[np.float32]:
     """Convolve, add the bias, and where wanted clip at zero and pool.
 
     Parameters
     ----------
     maps : float32 array [shape=(n, height, width, inputs)], C-contiguous
-    layer : from :func:`prepared`
+    layer : from :func:`prepare`
     relu : bool
     pool : None, "max" or "mean", over 2 x 2 without overlap; an odd row or column at the end is dropped
 
@@ -91,12 +95,11 @@ def convolved(maps, layer, *, relu=True, pool=None):
     -------
     float32 array [shape=(n, height, width, outputs)], height and width halved where pooled
     """
-    import torch
 
-    from earshift.encoders.kernels.winograd_numba import compiled
+    from earshift.encoders.kernels.winograd_numba import compile_steps
 
     dtype = layer.kernel.dtype
-    into, out_of = compiled(dtype == torch.bfloat16)
+    into, out_of = compile_steps(dtype == torch.bfloat16)
     n, height, width, inputs = maps.shape
     outputs = layer.kernel.shape[2]
     down, across = -(-height // 4), -(-width // 4)
@@ -118,7 +121,7 @@ def convolved(maps, layer, *, relu=True, pool=None):
     return result
 
 
-def _rows_per_block(total, across, inputs, outputs):
+def _rows_per_block(total: int, across: int, inputs: int, outputs: int) -> int:
     """Rows of tiles that are taken together.
 
     What lies between the steps should stay in the cache, but the kernels are read once per block: so it is as large as
@@ -129,8 +132,9 @@ def _rows_per_block(total, across, inputs, outputs):
     return min(max(tiles // across, 1), total)
 
 
-def _bits(tensor):
+def _bits(tensor: torch.Tensor) -> NDArray[Any]:
     """A tensor's memory as Numba can take it: float32, or uint16 for bfloat16, which it does not know."""
-    import torch
 
-    return tensor.numpy() if tensor.dtype == torch.float32 else tensor.view(torch.int16).numpy().view(np.uint16)
+    if tensor.dtype == torch.float32:
+        return tensor.numpy()
+    return tensor.view(torch.int16).numpy().view(np.uint16)

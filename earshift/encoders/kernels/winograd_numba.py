@@ -1,4 +1,4 @@
-"""What leads into and out of the products of :mod:`earshift.encoders.kernels.winograd`, compiled by Numba and kept on disk.
+"""The steps before and after the products of :mod:`earshift.encoders.kernels.winograd`, compiled by Numba.
 
 Conventions
 -----------
@@ -7,19 +7,22 @@ takes 64 channels, and goes from one scratch array to another at constant distan
 nothing overlaps. Copies, which have rows at any distance on one side, take their length from an argument, or they would
 be unrolled before they can be vectorised.
 
-Importing this imports Numba. Where Numba finds no folder that it may write to (NUMBA_CACHE_DIR names one), every
-process compiles for itself, which takes seconds.
+Compiled code is kept on disk. Importing this imports Numba. Where Numba finds no folder that it may write to
+(NUMBA_CACHE_DIR names one), every process compiles for itself, which takes seconds.
 """
 
 import contextlib
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from earshift.encoders.kernels.winograd import FAR, LANES, NEAR
+from earshift.encoders.kernels.winograd_points import FAR, LANES, NEAR
 
-u, f = np.uint64, np.float32
+u: Any = np.uint64
+f: Any = np.float32
 lanes = LANES
 near, near2, near3 = f(NEAR), f(NEAR**2), f(NEAR**3)
 far, far2, far3 = f(FAR), f(FAR**2), f(FAR**3)
@@ -27,17 +30,18 @@ product, total = f(NEAR**2 * FAR**2), f(NEAR**2 + FAR**2)
 zero, one, quarter = f(0), f(1), f(0.25)
 places, below_half, last_bit = np.uint32(16), np.uint32(0x7FFF), np.uint32(1)
 
+Number = np.float32
+Floats = NDArray[Number]
 
-@njit(nogil=True)
-def evaluated(d0, d1, d2, d3, d4, d5):
+
+def _evaluate(d0: Number, d1: Number, d2: Number, d3: Number, d4: Number, d5: Number) -> tuple[Number, ...]:
     even, odd = d4 - far2 * d2, near * (d3 - far2 * d1)
     even2, odd2 = d4 - near2 * d2, far * (d3 - near2 * d1)
     first, last = product * d0 - total * d2 + d4, product * d1 - total * d3 + d5
     return first, even + odd, even - odd, even2 + odd2, even2 - odd2, last
 
 
-@njit(nogil=True)
-def interpolated(m0, m1, m2, m3, m4, m5):
+def _interpolate(m0: Number, m1: Number, m2: Number, m3: Number, m4: Number, m5: Number) -> tuple[Number, ...]:
     even, odd, even2, odd2 = m1 + m2, m1 - m2, m3 + m4, m3 - m4
     return (
         m0 + even + even2,
@@ -47,18 +51,28 @@ def interpolated(m0, m1, m2, m3, m4, m5):
     )
 
 
-@njit(nogil=True)
-def row_of(image, y, height):
+def _row_of(image: int, y: int, height: int) -> tuple[int, Number]:
     """Which row of all maps, and by what it counts: rows outside of a map are zero."""
     return image * height + min(max(y, 0), height - 1), one if 0 <= y < height else zero
 
 
+evaluate, interpolate, row_of = (njit(nogil=True)(each) for each in (_evaluate, _interpolate, _row_of))
+
+
 @cache
-def compiled(half):
+def compile_steps(half: bool) -> tuple[Any, Any]:
     """What leads into the products, of bfloat16 where `half` is true, and what leads out of them."""
 
-    @njit(nogil=True)
-    def into(maps, start, stop, height, width, channels, length, spectrum):
+    def into(
+        maps: Floats,
+        start: int,
+        stop: int,
+        height: int,
+        width: int,
+        channels: int,
+        length: np.uint64,
+        spectrum: NDArray[Any],
+    ) -> None:
         down, across = (height + 3) // 4, (width + 3) // 4
         apart = (stop - start) * across * channels  # from one of the 36 points to the next
         columns = np.empty((4 * across + 2) * 6 * lanes, f)
@@ -81,7 +95,7 @@ def compiled(half):
                     r2, r3 = u(i2 * width * channels + at), u(i3 * width * channels + at)
                     r4, r5 = u(i4 * width * channels + at), u(i5 * width * channels + at)
                     for c in range(u(0), u(lanes)):
-                        v0, v1, v2, v3, v4, v5 = evaluated(
+                        v0, v1, v2, v3, v4, v5 = evaluate(
                             w0 * maps[r0 + c], w1 * maps[r1 + c], w2 * maps[r2 + c],
                             w3 * maps[r3 + c], w4 * maps[r4 + c], w5 * maps[r5 + c],
                         )  # fmt: skip
@@ -93,7 +107,7 @@ def compiled(half):
                     for k in range(6):
                         at = u((24 * tile + k) * lanes)
                         for c in range(u(0), u(lanes)):
-                            v0, v1, v2, v3, v4, v5 = evaluated(
+                            v0, v1, v2, v3, v4, v5 = evaluate(
                                 columns[at + c], columns[at + c + u(6 * lanes)], columns[at + c + u(12 * lanes)],
                                 columns[at + c + u(18 * lanes)], columns[at + c + u(24 * lanes)],
                                 columns[at + c + u(30 * lanes)],
@@ -109,8 +123,10 @@ def compiled(half):
                                 else:
                                     spectrum[to + c] = row[at + c]
 
-    @njit(nogil=True)
-    def out_of(spectrum, bias, floor, pool, start, stop, down, across, length, result):
+    def out_of(
+        spectrum: NDArray[Any], bias: Floats, floor: Number, pool: int, start: int, stop: int, down: int, across: int,
+        length: np.uint64, result: Floats,
+    ) -> None:  # fmt: skip
         height, width, channels = result.shape[1], result.shape[2], result.shape[3]
         flat = result.reshape(-1)
         apart = (stop - start) * across * channels
@@ -133,7 +149,7 @@ def compiled(half):
                                     row[to + c] = spectrum[at + c]
                         to = u(j * lanes)
                         for c in range(u(0), u(lanes)):
-                            v0, v1, v2, v3 = interpolated(
+                            v0, v1, v2, v3 = interpolate(
                                 row[c], row[c + u(lanes)], row[c + u(2 * lanes)],
                                 row[c + u(3 * lanes)], row[c + u(4 * lanes)], row[c + u(5 * lanes)],
                             )  # fmt: skip
@@ -142,7 +158,7 @@ def compiled(half):
                     for k in range(4):
                         at, to = u(6 * k * lanes), u((16 * tile + k) * lanes)
                         for c in range(u(0), u(lanes)):
-                            v0, v1, v2, v3 = interpolated(
+                            v0, v1, v2, v3 = interpolate(
                                 columns[at + c], columns[at + c + u(lanes)], columns[at + c + u(2 * lanes)],
                                 columns[at + c + u(3 * lanes)], columns[at + c + u(4 * lanes)],
                                 columns[at + c + u(5 * lanes)],
@@ -170,7 +186,8 @@ def compiled(half):
                             mean = quarter * ((v0 + v1) + (v2 + v3))
                             flat[to + c] = mean if pool == 2 else high2 if high < high2 else high
 
-    for function in (into, out_of):
+    steps = njit(nogil=True)(into), njit(nogil=True)(out_of)
+    for step in steps:
         with contextlib.suppress(RuntimeError):  # no folder to write to
-            function.enable_caching()
-    return into, out_of
+            step.enable_caching()
+    return steps

@@ -8,23 +8,29 @@ in that order and ignores names, which differ from version to version; so does t
 the same below ``model_weights``. Shapes are compared before a value is read, and nothing is unpickled. Links and values
 that lead into other files are not followed.
 
-Source: keras/saving/legacy/hdf5_format.py of Keras 2.15 (load_weights_from_hdf5_group).
+From keras/saving/legacy/hdf5_format.py of Keras 2.15 (load_weights_from_hdf5_group).
 """
 
 import gzip
 import io
 import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.errors import UserError
+
+Shape = tuple[int, ...]
 
 _GZIP = b"\x1f\x8b"
 _PIECE = 1 << 20  # bytes
 _LIMIT = 1 << 30  # bytes after decompression; far more than any file that is read here
 
 
-def read_layers(path, shapes, *, network):
+def read_layers(path: Path, shapes: list[list[Shape]], *, network: str) -> list[list[NDArray[np.float32]]]:
     """Weights of all layers that have any, in the order of the network.
 
     Parameters
@@ -47,7 +53,7 @@ def read_layers(path, shapes, *, network):
     try:
         with h5py.File(_opened(path), "r") as file:
             root = _member(file, "model_weights") if "model_weights" in file else file
-            return _checked(_layers(root), shapes)
+            return _checked(list(_layers(root)), shapes)
     except _Wrong as error:
         raise UserError(f"{path} is not a weight file of {network}: {error}") from error
     except (OSError, EOFError, zlib.error, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -59,7 +65,7 @@ class _Wrong(Exception):
     """What is wrong with a file that can be read."""
 
 
-def _opened(path):
+def _opened(path: Path) -> Path | io.BytesIO:
     """The file, or its content in memory where it is compressed."""
     with open(path, "rb") as file:
         if file.read(2) != _GZIP:
@@ -73,7 +79,7 @@ def _opened(path):
     return content
 
 
-def _layers(root):
+def _layers(root: Any) -> Iterator[tuple[str, list[Any]]]:
     """Name of every layer with weights and its data sets, in order."""
     for layer in _names(root, "layer_names"):
         group = _member(root, layer)
@@ -82,7 +88,7 @@ def _layers(root):
             yield layer, weights
 
 
-def _names(group, attribute):
+def _names(group: Any, attribute: str) -> list[str]:
     """A list of names, which Keras cuts into numbered attributes where it is long."""
     attributes = group.attrs
     if attribute in attributes:
@@ -94,7 +100,7 @@ def _names(group, attribute):
     return [name.decode() if isinstance(name, bytes) else str(name) for piece in pieces for name in piece]
 
 
-def _member(group, name):
+def _member(group: Any, name: str) -> Any:
     import h5py
 
     if name not in group:
@@ -109,11 +115,10 @@ def _member(group, name):
     return found
 
 
-def _checked(layers, shapes):
+def _checked(layers: list[tuple[str, list[Any]]], shapes: list[list[Shape]]) -> list[list[NDArray[np.float32]]]:
     """Arrays of the layers, after all shapes were compared."""
     import h5py
 
-    layers = list(layers)
     if len(layers) != len(shapes):
         raise _Wrong(f"it has {len(layers)} layers with weights, expected {len(shapes)}")
     for number, ((layer, weights), expected) in enumerate(zip(layers, shapes, strict=True), start=1):
@@ -125,5 +130,5 @@ def _checked(layers, shapes):
     return [[each[()].astype(np.float32) for each in weights] for _, weights in layers]
 
 
-def _words(shapes):
+def _words(shapes: list[Shape]) -> str:
     return ", ".join(" x ".join(map(str, shape)) or "()" for shape in shapes)

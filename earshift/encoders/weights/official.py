@@ -4,11 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from earshift.encoders.weights.record import Arrays, Provenance, WeightsSource
 from earshift.errors import UserError
 from earshift.options import Options, Text
-from earshift.pipeline import paths
-from earshift.storage import downloads as fetch
-from earshift.storage import hashes
+from earshift.storage import downloads, hashes
 
 
 @dataclass(frozen=True)
@@ -19,36 +18,27 @@ class OwnWeights(Options):
 
 
 @dataclass(frozen=True)
-class Official:
+class Official(WeightsSource):
     """Where the weights of an encoder are published.
 
-    file : str, name of the file, in a mirror too
-    urls : tuple of str, its addresses in the order in which they are tried
-    hashes : tuple of (algorithm, hexadecimal digest), see :func:`earshift.storage.hashes.digest`
-    licence, source : str, one line each: what may be done with them, who made them
-    convert : callable, pathlib.Path of the file -> arrays {name: np.ndarray}
+    remote : the file and where it can be had
+    folder : in which it is kept once it is downloaded
+    licence, description : one line each: what may be done with them, who made them
+    convert : path of the file -> arrays by name
         Raises :class:`UserError`, naming the file, where it is not what the encoder expects.
-    size : int or None, bytes
-    own : str or None, path of the user's own file
-    option : str, name of the option that names such a file
+    own : path of the user's own file
+    option : name of the option that names such a file
     """
 
-    file: str
-    urls: tuple
-    hashes: tuple
+    remote: downloads.Remote
+    folder: Path
     licence: str
-    source: str
-    convert: Callable
-    size: int | None = None
+    description: str
+    convert: Callable[[Path], Arrays]
     own: str | None = None
     option: str = "encoders.NAME.weights.path"
 
-    @property
-    def remote(self):
-        """The file as :mod:`earshift.storage.downloads` knows it."""
-        return fetch.Remote(self.file, self.urls, self.hashes, self.size)
-
-    def path(self):
+    def path(self) -> Path:
         """The checked file, fetched if need be.
 
         Raises
@@ -58,44 +48,29 @@ class Official:
         """
         if self.own is None:
             otherwise = f"; a file of your own with that layout goes into {self.option}"
-            return fetch.fetched(self.remote, paths.DOWNLOADS, otherwise=otherwise)
+            return downloads.fetch(self.remote, self.folder, otherwise=otherwise)
         path = Path(self.own).expanduser()
         if not path.is_file():
-            raise UserError(f"{self.option} is {self.own!r}, which is no file; correct it, or null for {self.file}")
+            fix = f"correct it, or null for {self.remote.file}"
+            raise UserError(f"{self.option} is {self.own!r}, which is no file; {fix}")
         return path
 
-    def at_hand(self):
-        """Whether what :meth:`stand_in` tells can be told without fetching anything or failing."""
+    def at_hand(self) -> bool:
         return self.own is None or Path(self.own).expanduser().is_file()
 
-    def check(self):
-        """What is at hand, in words; fetched if need be. Raises as :meth:`path`."""
+    def check(self) -> str:
         return str(self.path())
 
-    def stand_in(self):
-        """SHA-256 of the file that is used in place of the official one, None where that one is."""
-        if self.own is None and not fetch.unpinned():
+    def stand_in(self) -> str | None:
+        if self.own is None and not downloads.allows_stand_ins():
             return None
         path = self.path()
-        if self.own is None and fetch.official(path, self.remote):
-            return None
-        return hashes.remembered_sha256([path])[0]
+        return None if self._is_official(path) else hashes.hash_files([path])[0]
 
-    def arrays(self):
-        """The weights, and what the record says about them.
-
-        Returns
-        -------
-        dict of str to np.ndarray, dict
-
-        Raises
-        ------
-        UserError
-            If the file cannot be had, has another hash, or is not what the encoder expects.
-        """
+    def arrays(self) -> tuple[Arrays, Provenance]:
         path = self.path()
-        record = {
-            "official": self.own is None and fetch.official(path, self.remote),
-            "files": {path.name: hashes.remembered_sha256([path])[0]},
-        }
-        return self.convert(path), record
+        files = {path.name: hashes.hash_files([path])[0]}
+        return self.convert(path), {"official": self._is_official(path), "files": files}
+
+    def _is_official(self, path: Path) -> bool:
+        return self.own is None and downloads.is_official(path, self.remote)

@@ -2,13 +2,13 @@
 
 Conventions
 -----------
-A borrowed module is the package's own file, executed here. Neither the package's ``__init__`` nor anything else of it
-runs, and ``sys.modules`` does not change. What the file imports is settled by a short list: other files of its own
-package that it names relatively are borrowed in the same way, the standard library, NumPy and PyTorch are imported, and
+A module loaded here is the package's own file, executed apart. Neither the package's ``__init__`` nor anything else of
+it runs, and ``sys.modules`` does not change. A short list settles what the file may import: other files of its own
+package that it names relatively are loaded in the same way, the standard library, NumPy and PyTorch are imported, and
 a stand-in takes the place of what the caller names. Everything else is refused, so that a file cannot bring in what
 downloads, writes to the home folder, or needs a library that is not here.
 
-- :func:`borrowed`: such a module
+- :func:`load_module`: such a module
 - :func:`without_initialisation`: for building its networks
 """
 
@@ -17,16 +17,21 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from inspect import isfunction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from earshift.errors import UserError
 
-_LENT = {"numpy", "torch", *sys.stdlib_module_names}  # top-level packages that a borrowed module may import
+if TYPE_CHECKING:
+    from torch.overrides import TorchFunctionMode
+
+_ALLOWED = {"numpy", "torch", *sys.stdlib_module_names}  # top-level packages that a loaded module may import
 
 
-def borrowed(module, requirement, stand_ins=None):
+def load_module(module: str, requirement: str, stand_ins: Mapping[str, Any] | None = None) -> Any:
     """A module of an installed package.
 
     Parameters
@@ -44,13 +49,13 @@ def borrowed(module, requirement, stand_ins=None):
     UserError
         If the package is missing, of another version, or lacks the module.
     ImportError
-        If the module imports what is neither lent to it nor stood in for.
+        If the module imports something else than those.
     """
     package = module.partition(".")[0]
-    return _Borrower(package, _folder(package, requirement), requirement, stand_ins or {}).module(module)
+    return _Loader(package, _folder(package, requirement), requirement, stand_ins or {}).module(module)
 
 
-def _folder(package, requirement):
+def _folder(package: str, requirement: str) -> Path:
     """Where the package lies."""
     name, _, version = requirement.partition("==")
     fix = f"run `pip install --no-deps {requirement}`"
@@ -66,48 +71,52 @@ def _folder(package, requirement):
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-class _Borrower:
-    """The modules of one package that one caller borrowed."""
+class _Loader:
+    """The modules of one package that one caller loads."""
 
-    def __init__(self, package, folder, requirement, stand_ins):
+    def __init__(self, package: str, folder: Path, requirement: str, stand_ins: Mapping[str, Any]) -> None:
         self._package, self._folder, self._requirement, self._stand_ins = package, folder, requirement, stand_ins
-        self._modules = {}
+        self._modules: dict[str, ModuleType] = {}
 
-    def module(self, name):
+    def module(self, name: str) -> ModuleType:
         """The module with this full name, executed at its first mention."""
         if name in self._modules:
             return self._modules[name]
         path = self._path(name).with_suffix(".py")
         try:
-            source = path.read_bytes()
+            content = path.read_bytes()
         except OSError as error:
             fix = f"run `pip install --no-deps --force-reinstall {self._requirement}`"
             raise UserError(f"{path} of {self._requirement} cannot be read ({error.strerror}); {fix}") from error
         module = ModuleType(name)
         module.__file__, module.__package__ = str(path), name.rpartition(".")[0]
         # an import statement calls the __import__ that the builtins of its own module hold
-        module.__builtins__ = {**vars(builtins), "__import__": self._import}
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
         self._modules[name] = module
-        exec(compile(source, path, "exec"), vars(module))
+        exec(compile(content, path, "exec"), vars(module))
         return module
 
-    def _path(self, name):
+    def _path(self, name: str) -> Path:
         return self._folder.joinpath(*name.split(".")[1:])
 
-    def _import(self, name, namespace=None, local=None, wanted=(), level=0):
+    def _import(
+        self, name: str, namespace: Mapping[str, Any], local: Mapping[str, Any] | None = None,
+        wanted: Sequence[str] | None = (), level: int = 0,
+    ) -> Any:  # fmt: skip
+        wanted = wanted or ()
         if level:
             parents = namespace["__package__"].split(".")
-            source = ".".join([*parents[: len(parents) - level + 1], *filter(None, [name])])
-            if self._path(source).is_dir():  # a package, whose modules are wanted, not its __init__
-                return SimpleNamespace(**{each: self.module(f"{source}.{each}") for each in wanted})
-            return self.module(source)
+            full = ".".join([*parents[: len(parents) - level + 1], *filter(None, [name])])
+            if self._path(full).is_dir():  # a package, whose modules are wanted, not its __init__
+                return SimpleNamespace(**{each: self.module(f"{full}.{each}") for each in wanted})
+            return self.module(full)
         if name in self._stand_ins:
             return self._stand_ins[name] if wanted else self._nested(name)
-        if name.partition(".")[0] not in _LENT:
-            raise ImportError(f"{namespace['__name__']} of {self._requirement} imports {name}, which is not lent to it")
+        if name.partition(".")[0] not in _ALLOWED:
+            raise ImportError(f"{namespace['__name__']} of {self._requirement} imports {name}, which it may not")
         return builtins.__import__(name, namespace, local, wanted, level)
 
-    def _nested(self, name):
+    def _nested(self, name: str) -> Any:
         """What ``import a.b.c`` binds, a package that leads to the stand-in."""
         module = self._stand_ins[name]
         for part in reversed(name.split(".")[1:]):
@@ -115,7 +124,7 @@ class _Borrower:
         return module
 
 
-def without_initialisation():
+def without_initialisation() -> "TorchFunctionMode":
     """A context in which modules of PyTorch are built without drawing the random numbers that their weights begin with.
 
     For networks whose weights are loaded next: their parameters hold whatever lies in memory. The state of PyTorch's
@@ -124,11 +133,13 @@ def without_initialisation():
     import torch
     from torch.overrides import TorchFunctionMode
 
-    of_tensors = {torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_}
+    of_tensors: set[Any] = {torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_}
     drawn = of_tensors | {each for each in vars(torch.nn.init).values() if isfunction(each)}
 
     class Mode(TorchFunctionMode):
-        def __torch_function__(self, function, types, arguments=(), options=None):
+        def __torch_function__(
+            self, function: Callable[..., Any], types: Any, arguments: Any = (), options: Any = None
+        ) -> Any:
             options = options or {}
             if function in drawn:
                 return arguments[0] if arguments else options["tensor"]

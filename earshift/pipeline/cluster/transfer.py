@@ -9,8 +9,10 @@ import os
 import pickle
 import sys
 import types
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from earshift.pipeline import paths
 from earshift.storage.files import remove_leftovers, replacing
@@ -19,7 +21,7 @@ _LARGE = 1 << 20  # bytes; larger arrays travel as files
 _KEPT = 1 << 30  # bytes of such files that may wait for another task with the same array
 
 
-def folder():
+def shared_folder() -> Path:
     """Where tokens and large arrays lie, for workers to see."""
     shared = paths.SCRATCH / "cluster"
     shared.mkdir(parents=True, exist_ok=True)
@@ -30,10 +32,12 @@ def folder():
 class Shelf:
     """Large arrays as files that workers see, named by their content; unused ones go when they are too many."""
 
-    def __init__(self):
-        self._folder, self._users, self._unused = folder(), collections.Counter(), collections.OrderedDict()
+    def __init__(self) -> None:
+        self._folder = shared_folder()
+        self._users: collections.Counter[str] = collections.Counter()
+        self._unused: collections.OrderedDict[str, int] = collections.OrderedDict()
 
-    def put(self, content):
+    def put(self, content: memoryview) -> str:
         """Path of a file with this content, which stays until it is given back."""
         name = f".{hashlib.blake2b(content, digest_size=16).hexdigest()}.{os.getpid()}.tmp"
         path = self._folder / name
@@ -43,7 +47,8 @@ class Shelf:
         self._users[name] += 1
         return str(path)
 
-    def give_back(self, files):
+    def give_back(self, files: Iterable[str]) -> None:
+        """Let files go that :meth:`put` gave, once per call of it."""
         for path in map(Path, files):
             self._users[path.name] -= 1
             if not self._users[path.name]:
@@ -51,10 +56,10 @@ class Shelf:
         while sum(self._unused.values()) > _KEPT:
             (self._folder / self._unused.popitem(last=False)[0]).unlink(missing_ok=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         for name in self._users:
             (self._folder / name).unlink(missing_ok=True)
 
@@ -68,42 +73,45 @@ class Call:
     """
 
     pickled: bytes
-    files: tuple
+    files: tuple[str, ...]
 
-    def read(self):
+    def read(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """The function and its arguments."""
-        return pickle.loads(self.pickled, buffers=map(_content, self.files))
+        function, task = pickle.loads(self.pickled, buffers=map(_read_file, self.files))
+        return function, task
 
 
-def _content(path):
+def _read_file(path: str) -> bytearray:
     content = bytearray(os.path.getsize(path))
     with open(path, "rb") as file:
         file.readinto(content)
     return content
 
 
-def pickled(thing, put):
-    """A thing as bytes, and what ``put`` gave for its large arrays."""
-    files, stream = [], io.BytesIO()
+def pack(function: Callable[..., Any], task: tuple[Any, ...], put: Callable[[memoryview], str]) -> Call:
+    """A call, of whose large arrays ``put`` makes files."""
+    files: list[str] = []
+    stream = io.BytesIO()
 
-    def is_small(buffer):
+    def is_small(buffer: pickle.PickleBuffer) -> bool:
         content = buffer.raw()
         if content.nbytes >= _LARGE:
             files.append(put(content))
         return content.nbytes < _LARGE
 
-    _Pickler(stream, protocol=5, buffer_callback=is_small).dump(thing)
-    return stream.getvalue(), tuple(files)
+    _Pickler(stream, protocol=5, buffer_callback=is_small).dump((function, task))
+    return Call(stream.getvalue(), tuple(files))
 
 
 class _Pickler(pickle.Pickler):
     """Names functions and classes of the module that was started with ``python -m`` as that module imports."""
 
-    def reducer_override(self, thing):
+    def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, (type, types.FunctionType)) and thing.__module__ == "__main__":
-            return _imported, (sys.modules["__main__"].__spec__.name, thing.__qualname__)
+            spec = sys.modules["__main__"].__spec__
+            return _import, (spec and spec.name, thing.__qualname__)
         return NotImplemented
 
 
-def _imported(module, name):
+def _import(module: str, name: str) -> Any:
     return functools.reduce(getattr, name.split("."), importlib.import_module(module))

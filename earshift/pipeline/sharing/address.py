@@ -6,7 +6,10 @@
 """
 
 import re
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from earshift.errors import UserError
@@ -27,12 +30,12 @@ _SECRET = ("password", "passphrase", "access_key_id", "secret_access_key", "sess
 _ACCESS_KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}\b")
 
 
-def scheme(url):
+def scheme(url: str) -> str:
     """The kind of an address: ssh, s3, http, https, another, or "" for a folder."""
     return url.partition("://")[0].lower() if "://" in url else ""
 
 
-def normal(url):
+def normal(url: str) -> str:
     """An address as DVC takes it.
 
     Raises
@@ -63,7 +66,7 @@ def normal(url):
     return kind + url[len(kind) :].rstrip("/")
 
 
-def _folder(text):
+def _folder(text: str) -> str:
     if re.match(r"[^/]+:", text):
         raise UserError(f"URL {text!r}: write an SSH server as ssh://user@host/path")
     folder = Path(text).expanduser()
@@ -78,7 +81,7 @@ def _folder(text):
     return str(folder)
 
 
-def endpoint(url):
+def endpoint(url: str) -> str:
     """The address of an S3-compatible store."""
     refuse_secret(url)
     if scheme(url) not in ("http", "https") or not urlsplit(url).hostname:
@@ -86,14 +89,14 @@ def endpoint(url):
     return url.rstrip("/")
 
 
-def profile(name):
+def profile(name: str) -> str:
     """The name of a profile in AWS's own configuration files."""
     if _ACCESS_KEY.search(name):
         raise UserError(f"PROFILE is an access key; it must be the name of a profile. Keys belong into {BELONGS['s3']}")
     return name
 
 
-def keyfile(name):
+def keyfile(name: str) -> str:
     """The path of a private SSH key."""
     path = Path(name).expanduser().absolute()
     try:
@@ -106,7 +109,7 @@ def keyfile(name):
     return str(path)
 
 
-def refuse_secret(url):
+def refuse_secret(url: str) -> None:
     """Refuse an address that holds what must not be committed, without showing it again.
 
     Raises
@@ -123,7 +126,7 @@ def refuse_secret(url):
         )
 
 
-def refuse_secrets_in(sections, *, file):
+def refuse_secrets_in(sections: Mapping[str, Mapping[str, Any]], *, file: PathLike[str]) -> None:
     """Refuse secrets in a configuration that is committed.
 
     Parameters

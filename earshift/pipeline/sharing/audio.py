@@ -12,12 +12,16 @@ It is pushed where it is asked for, or with ``perturb.keep_audio`` on; that of a
 passed on only where it is asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from earshift.errors import UserError
 from earshift.pipeline import paths
 from earshift.pipeline.audio_files import corpus_audio_path
+from earshift.pipeline.config import Config
+from earshift.pipeline.sharing.reach import Shared
 from earshift.pipeline.sharing.words import few, some
 from earshift.storage.clips import read_clips
 from earshift.storage.files import replacing
@@ -41,16 +45,16 @@ class _File:
     fingerprint: str | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.path.relative_to(paths.AUDIO).as_posix()
 
 
-def push_audio(settings, remote, perturbations, *, wanted):
+def push_audio(settings: Config, remote: Shared, perturbations: Sequence[str], *, wanted: bool) -> None:
     """Bring to the remote what audio of the current state is here.
 
     Parameters
     ----------
-    settings : earshift.pipeline.config.Params
+    settings : earshift.pipeline.config.Config
     remote : earshift.pipeline.sharing.reach.Shared
     perturbations : sequence of str
     wanted : bool, whether it was asked for
@@ -63,8 +67,8 @@ def push_audio(settings, remote, perturbations, *, wanted):
     corpus, kept = settings.corpus, settings.perturb.keep_audio
     if not (wanted or kept):
         return
-    if not (wanted or corpus.source.shareable):
-        print(f"the audio of {corpus.name} stays here (`make push AUDIO=1` pushes it): {corpus.source.licence}")
+    if not (wanted or corpus.chosen.shareable):
+        print(f"the audio of {corpus.name} stays here (`make push AUDIO=1` pushes it): {corpus.chosen.licence}")
         return
     files = _files(remote, perturbations)
     here = [file for file in files if is_whole(file.path)]
@@ -79,15 +83,15 @@ def push_audio(settings, remote, perturbations, *, wanted):
         with remote.explained(_AGAIN), _progress(file) as progress:
             remote.files.makedirs(remote.files.parent(file.place))
             _copy(_local(), str(file.path), remote.files, file.place, progress)
-    print(f"audio: {some(len(here), 'file')}, {len(new)} of them new there. {corpus.source.licence}")
+    print(f"audio: {some(len(here), 'file')}, {len(new)} of them new there. {corpus.chosen.licence}")
 
 
-def pull_audio(settings, remote, perturbations):
+def pull_audio(settings: Config, remote: Shared, perturbations: Sequence[str]) -> None:
     """Bring here what audio of the current state is on the remote.
 
     Parameters
     ----------
-    settings : earshift.pipeline.config.Params
+    settings : earshift.pipeline.config.Config
     remote : earshift.pipeline.sharing.reach.Shared
     perturbations : sequence of str
 
@@ -119,13 +123,13 @@ def pull_audio(settings, remote, perturbations):
         print("effected audio is not kept (perturb.keep_audio): where it is needed, it is made as it is read")
 
 
-def _files(remote, perturbations):
+def _files(remote: Shared, perturbations: Sequence[str]) -> list[_File]:
     """All that the current clips.csv and recipes stand for, the corpus first."""
-    from earshift.perturbations.recipe import written
+    from earshift.pipeline.recipes import read_recipes
 
-    found = [(corpus_audio_path(), None)]
+    found: list[tuple[Path, str | None]] = [(corpus_audio_path(), None)]
     for name in perturbations:
-        for recipe, fingerprint in written(name):
+        for recipe, fingerprint in read_recipes(name):
             found.append((paths.kept_audio(name, recipe.value, fingerprint), fingerprint))
     return [
         _File(path, remote.place("audio", *path.relative_to(paths.AUDIO).parts), fingerprint)
@@ -133,15 +137,15 @@ def _files(remote, perturbations):
     ]
 
 
-def _same(remote, file):
+def _same(remote: Shared, file: _File) -> bool:
     with remote.explained(_AGAIN):
         try:
-            return remote.files.info(file.place)["size"] == file.path.stat().st_size
+            return bool(remote.files.info(file.place)["size"] == file.path.stat().st_size)
         except FileNotFoundError:
             return False
 
 
-def _check(path, file, remote):
+def _check(path: Path, file: _File, remote: Shared) -> None:
     """See that a file is whole and what its name says."""
     good = is_whole(path)
     if good and file.fingerprint is None:
@@ -153,19 +157,19 @@ def _check(path, file, remote):
         raise UserError(f"{remote.url}: {file.place} is not what its name says; have it pushed again")
 
 
-def _copy(source, here, target, there, progress):
+def _copy(source: Any, here: str, target: Any, there: str, progress: Any) -> None:
     from dvc_objects.fs.generic import copy
 
     copy(source, here, target, there, callback=progress)
 
 
-def _local():
+def _local() -> Any:
     from dvc.fs import localfs
 
     return localfs
 
 
-def _progress(file):
+def _progress(file: _File) -> Any:
     from dvc.fs.callbacks import TqdmCallback
 
     return TqdmCallback(size=1, desc=file.name, unit="file")

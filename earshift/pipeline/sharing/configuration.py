@@ -10,17 +10,23 @@ profile) into .dvc/config.local, which git ignores. Nothing is written before th
 - :func:`shared`: that one
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from earshift.errors import UserError
 from earshift.pipeline import paths
 from earshift.pipeline.sharing import address
 from earshift.pipeline.sharing.address import KINDS, NAME
-from earshift.pipeline.sharing.reach import reached
+from earshift.pipeline.sharing.reach import Shared, reach
 from earshift.storage.files import replacing
 
 _SECTION = f'remote "{NAME}"'
 
 
-def set_remote(url=None, *, endpoint=None, profile=None, keyfile=None):
+def set_remote(
+    url: str | None = None, *, endpoint: str | None = None, profile: str | None = None, keyfile: str | None = None
+) -> None:
     """Make a remote the shared one, or change options of the one that is set.
 
     Parameters
@@ -57,17 +63,17 @@ def set_remote(url=None, *, endpoint=None, profile=None, keyfile=None):
     if keyfile is not None:
         here["keyfile"] = address.keyfile(keyfile)
 
-    remote = reached(NAME, {**ours, **here})
+    remote = reach(NAME, {**ours, **here})
     note = remote.check()
     _write(paths.DVC_CONFIG_LOCAL, local, {_SECTION: here})
     _write(paths.DVC_CONFIG, committed, {"core": {**committed.get("core", {}), "remote": NAME}, _SECTION: ours})
-    done = "written, read back and compared" if remote.writable else "it answers, and is only read"
+    done = "written, read back and compared" if remote.writable else "it replies, and is only read"
     print(f"{ours['url']} is the shared remote: {done}{note and '; ' + note}")
     if url is not None and remote.writable:
         print(f"To share it: git commit -m 'Shared remote' {paths.DVC_CONFIG}; make push")
 
 
-def show_remote():
+def show_remote() -> None:
     """Print which remote is set and what can be done with it.
 
     Raises
@@ -87,7 +93,7 @@ def show_remote():
         print(f"it cannot be written: {error}\n`make pull` works, `make push` does not")
 
 
-def shared():
+def shared() -> Shared:
     """The remote that DVC uses by default.
 
     Returns
@@ -109,20 +115,20 @@ def shared():
     name = config.get("core", {}).get("remote", NAME)
     if name not in config.get("remote", {}):
         raise UserError(_none_set())
-    return reached(name, config["remote"][name])
+    return reach(name, config["remote"][name])
 
 
-def _none_set():
+def _none_set() -> str:
     return f"no shared remote is set; `make remote URL=...` sets one: {KINDS}"
 
 
-def _refuse_secrets():
+def _refuse_secrets() -> None:
     config = _read(paths.DVC_CONFIG)
     remotes = {name.removeprefix('remote "').rstrip('"'): config[name] for name in config.sections}
     address.refuse_secrets_in(remotes, file=paths.DVC_CONFIG)
 
 
-def _read(path):
+def _read(path: Path) -> Any:
     """A configuration file as it stands, with its comments, which DVC's own writer drops."""
     from configobj import ConfigObj, ConfigObjError
 
@@ -132,7 +138,7 @@ def _read(path):
         raise UserError(f"{path} cannot be read: {error}; correct it by hand") from error
 
 
-def _write(path, config, sections):
+def _write(path: Path, config: Any, sections: Mapping[str, Mapping[str, str]]) -> None:
     """Give sections these options and no others; a section without options goes."""
     before = config.dict()
     for section, options in sections.items():

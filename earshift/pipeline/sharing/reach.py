@@ -6,13 +6,15 @@ DVC accepts any host key of an SSH server, so that is compared with known_hosts 
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from earshift.errors import UserError
 from earshift.pipeline.sharing.address import scheme
 from earshift.pipeline.sharing.reasons import NO_CLIENT, carries, reason
 
-_SECONDS = 20  # to wait for an answer
+_SECONDS = 20  # to wait for a reply
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,20 @@ class Shared:
 
     name: str
     url: str
-    files: object
+    files: Any
     path: str
 
     @property
-    def writable(self):
+    def writable(self) -> bool:
         """Whether remotes of its kind are written at all."""
         return scheme(self.url) not in ("http", "https")
 
-    def place(self, *parts):
+    def place(self, *parts: str) -> str:
         """Path of an object below the root."""
-        return self.files.join(self.path, *parts)
+        return str(self.files.join(self.path, *parts))
 
     @contextlib.contextmanager
-    def explained(self, then=""):
+    def explained(self, then: str = "") -> Iterator[None]:
         """Turn whatever a client raises into a :class:`UserError` that says why, and `then` what to do."""
         try:
             yield
@@ -49,7 +51,7 @@ class Shared:
         except Exception as error:
             raise UserError(f"{self.url}: {reason(error)}{then}") from error
 
-    def check_reading(self):
+    def check_reading(self) -> bool:
         """See that the remote can be listed.
 
         Returns
@@ -71,7 +73,7 @@ class Shared:
                     raise
                 return not self.writable  # a web server need not show a folder to have what is in it
 
-    def check(self):
+    def check(self) -> str:
         """See that the remote can be used as its kind is: written, where that is not only read.
 
         Returns
@@ -84,7 +86,7 @@ class Shared:
         self.check_reading()
         return ""
 
-    def check_writing(self):
+    def check_writing(self) -> str:
         """Put an object there, read it back, delete it.
 
         Returns
@@ -112,7 +114,7 @@ class Shared:
             return f"objects cannot be deleted there ({reason(error)}); {probe} is left"
         return ""
 
-    def _check_host_key(self):
+    def _check_host_key(self) -> None:
         if self.files.protocol != "ssh":
             return
         import asyncio
@@ -122,7 +124,7 @@ class Shared:
         known = self.files.fs_args
         options = {key: known[key] for key in ("username", "port") if key in known}
 
-        async def greet():
+        async def greet() -> None:
             # As far as the login: who is refused that has seen the right key
             with contextlib.suppress(asyncssh.PermissionDenied):
                 async with asyncssh.connect(
@@ -134,7 +136,7 @@ class Shared:
             asyncio.run(greet())
 
 
-def reached(name, options):
+def reach(name: str, options: Mapping[str, str]) -> Shared:
     """A remote by its name and the options that DVC's configuration has for it.
 
     Raises
@@ -146,14 +148,14 @@ def reached(name, options):
     from dvc.fs import get_cloud_fs
     from dvc_objects.fs.errors import RemoteMissingDepsError
 
-    url, options = options["url"], dict(options)
+    url, settings = options["url"], dict[str, Any](options)
     if scheme(url) == "ssh":
-        options.setdefault("timeout", _SECONDS)
+        settings.setdefault("timeout", _SECONDS)
     if scheme(url) == "s3":
-        options.setdefault("connect_timeout", _SECONDS)
+        settings.setdefault("connect_timeout", _SECONDS)
         os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # else one asks for minutes who is not there
     try:
-        kind, config, path = get_cloud_fs({"remote": {name: options}, "core": {}}, name=name)
+        kind, config, path = get_cloud_fs({"remote": {name: settings}, "core": {}}, name=name)
         return Shared(name, url, kind(**config), path)
     except (RemoteMissingDepsError, ImportError) as error:
         raise UserError(f"{url}: {NO_CLIENT}") from error

@@ -4,6 +4,7 @@ Clients are not imported for that: exceptions are known by the names of their cl
 """
 
 import errno
+from collections.abc import Iterator
 
 from earshift.pipeline.sharing.address import BELONGS
 
@@ -13,7 +14,7 @@ NO_CLIENT = (
 )
 _DENIED = "these credentials may not do that; ask whoever runs the store for leave to read and write"
 _FORBIDDEN = "no permission; change the owner or mode of the folder, or ask whoever runs the server"
-_SILENT = "there is no answer; check the address, and that its network can be reached"
+_SILENT = "there is no reply; check the address, and that its network can be reached"
 _CERTIFICATE = "its certificate is not trusted here; ask whoever runs it"
 _IN_THE_WAY = "a file is where a folder should be"
 
@@ -61,7 +62,7 @@ _LOST = {"ConnectionError", "ClientConnectionError", "EndpointConnectionError", 
          "TimeoutError", "ConnectTimeoutError", "FSTimeoutError"}  # fmt: skip
 
 
-def reason(error):
+def reason(error: BaseException) -> str:
     """Why, in one line.
 
     Parameters
@@ -74,26 +75,30 @@ def reason(error):
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def lost_connection(error):
+def lost_connection(error: BaseException) -> bool:
     """Whether there is no server, or not any more, so that nothing else will get through either."""
     return any(mark in _LOST for mark in _marks(error))
 
 
-def carries(error, mark):
+def carries(error: BaseException, mark: str) -> bool:
     """Whether an exception, or one that it came from, is of the class `mark` or carries the code `mark`."""
     return mark in _marks(error)
 
 
-def _marks(error):
-    seen = []
-    while error is not None and error not in seen:
+def _marks(error: BaseException) -> Iterator[str]:
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in seen:
+        error = following
         seen.append(error)
         for cls in reversed(type(error).__mro__):
             yield from (cls.__name__, f"{cls.__module__.partition('.')[0]}.{cls.__name__}")
-        if isinstance(error, OSError) and error.errno in errno.errorcode:
+        if isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
             yield errno.errorcode[error.errno]
-        if isinstance(getattr(error, "status", None), int):
-            yield str(error.status)
-        if isinstance(getattr(error, "response", None), dict):
-            yield str(error.response.get("Error", {}).get("Code"))
-        error = error.__cause__ or error.__context__
+        status = getattr(error, "status", None)
+        if isinstance(status, int):
+            yield str(status)
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            yield str(response.get("Error", {}).get("Code"))
+        following = error.__cause__ or error.__context__

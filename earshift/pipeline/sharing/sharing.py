@@ -2,23 +2,26 @@
 
 Conventions
 -----------
-What is shared are the outputs that dvc.lock names, all of them small, and DVC's run cache, by which a stage that
-anybody ran with the same inputs is restored instead of run. Audio is shared on request (:mod:`earshift.pipeline.sharing.audio`),
-weights never. Some encoders or perturbations stand for what is of these alone and for what is of none. What broke off
-goes on when it is run again: every file is there whole or not at all.
+Shared are the outputs that dvc.lock names, all of them small, and DVC's run cache: it restores a stage that somebody
+ran with the same inputs. Audio is shared on request (:mod:`earshift.pipeline.sharing.audio`), weights never. A choice
+of encoders or perturbations means the outputs of these alone and the outputs that belong to none. A transfer that broke
+off continues when it is run again: every file is there whole or not at all.
 """
 
 import contextlib
 import itertools
 import logging
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from earshift.errors import UserError
-from earshift.pipeline import config as params
-from earshift.pipeline import paths
+from earshift.pipeline import config, paths
+from earshift.pipeline.config import Config
 from earshift.pipeline.sharing.audio import pull_audio, push_audio
 from earshift.pipeline.sharing.configuration import shared
+from earshift.pipeline.sharing.reach import Shared
 from earshift.pipeline.sharing.reasons import lost_connection, reason
 from earshift.pipeline.sharing.words import few, some
 
@@ -30,18 +33,18 @@ _COMMITTED = (paths.LOCK, paths.DVC_CONFIG, "dvc.yaml", paths.PARAMS, paths.METR
 class Choice:
     """What of the pipeline is meant: encoders and perturbations by name; `narrow` where these are not all."""
 
-    encoders: list
-    perturbations: list
+    encoders: list[str]
+    perturbations: list[str]
     narrow: bool
 
-    def holds(self, item):
+    def holds(self, item: Mapping[str, str]) -> bool:
         """Whether a matrix item, such as {"encoder": "mfcc", "perturbation": "gain"}, is among it."""
         return item.get("encoder", self.encoders[0]) in self.encoders and (
             item.get("perturbation", self.perturbations[0]) in self.perturbations
         )
 
 
-def push(*, audio=False, encoders=(), perturbations=()):
+def push(*, audio: bool = False, encoders: Sequence[str] = (), perturbations: Sequence[str] = ()) -> None:
     """Bring to the shared remote what a colleague needs.
 
     Parameters
@@ -55,8 +58,8 @@ def push(*, audio=False, encoders=(), perturbations=()):
         If there is no remote or it cannot be written, if a name is unknown, if anything is missing, or if the
         connection broke.
     """
-    settings = params.load()
-    choice = chosen(settings, encoders, perturbations)
+    settings = config.load()
+    choice = choose(settings, encoders, perturbations)
     remote = shared()
     if not remote.writable:
         raise UserError(f"{remote.url} is only read; it cannot be pushed to")
@@ -73,10 +76,10 @@ def push(*, audio=False, encoders=(), perturbations=()):
         print(line)
 
 
-def pull(*, audio=False, encoders=(), perturbations=()):
+def pull(*, audio: bool = False, encoders: Sequence[str] = (), perturbations: Sequence[str] = ()) -> None:
     """Bring from the shared remote what a colleague pushed. Parameters and errors as of :func:`push`."""
-    settings = params.load()
-    choice = chosen(settings, encoders, perturbations)
+    settings = config.load()
+    choice = choose(settings, encoders, perturbations)
     if not paths.LOCK.is_file():
         raise UserError(f"{paths.LOCK} is missing, so there is nothing to pull by; `git pull` may bring it")
     remote = shared()
@@ -100,12 +103,12 @@ def pull(*, audio=False, encoders=(), perturbations=()):
     _say_what_next(choice)
 
 
-def chosen(settings, encoders, perturbations):
+def choose(settings: Config, encoders: Sequence[str], perturbations: Sequence[str]) -> Choice:
     """:class:`Choice` by names.
 
     Parameters
     ----------
-    settings : earshift.pipeline.config.Params
+    settings : earshift.pipeline.config.Config
     encoders, perturbations : sequence of str, () for all of ``run``
 
     Raises
@@ -113,7 +116,7 @@ def chosen(settings, encoders, perturbations):
     UserError
         If a name is not among ``run.encoders`` or ``run.perturbations``.
     """
-    names = {}
+    names: dict[str, list[str]] = {}
     for key, wanted in (("encoders", encoders), ("perturbations", perturbations)):
         known = getattr(settings.run, key)
         for name in wanted:
@@ -127,7 +130,7 @@ def chosen(settings, encoders, perturbations):
 
 
 @contextlib.contextmanager
-def _repository():
+def _repository() -> Iterator[Any]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.ui import ui
@@ -140,21 +143,21 @@ def _repository():
         raise UserError(" ".join(str(error).split())) from error
 
 
-def _outs(repo, choice):
+def _outs(repo: Any, choice: Choice) -> list[Any]:
     """The outputs in DVC's cache that belong to `choice`."""
     items = _matrix_items(repo)
     outs = [out for out in repo.index.outs if out.use_cache and not out.stage.is_repo_import]
     if not choice.narrow:
         return outs
     # What is made from all pairs together would be made anew from some: it stays away
-    return [out for out in outs if _belongs(out, items.get(getattr(out.stage, "name", None)), choice)]
+    return [out for out in outs if _belongs(out, items.get(str(getattr(out.stage, "name", ""))), choice)]
 
 
-def _belongs(out, item, choice):
-    return choice.holds(item) if item else out.def_path.startswith("data/")
+def _belongs(out: Any, item: Mapping[str, str] | None, choice: Choice) -> bool:
+    return choice.holds(item) if item else bool(out.def_path.startswith("data/"))
 
 
-def _matrix_items(repo):
+def _matrix_items(repo: Any) -> dict[str, dict[str, str]]:
     """{"embed@mfcc-gain": {"encoder": "mfcc", "perturbation": "gain"}, ...} as dvc.yaml has them."""
     from dvc.parsing import DataResolver
     from dvc.utils.serialize import load_yaml
@@ -170,23 +173,23 @@ def _matrix_items(repo):
     return items
 
 
-def _files(out):
+def _files(out: Any) -> list[Any] | None:
     """Hashes of all files of an output, the list of a folder's among them; None where that list is not here."""
     if not out.hash_info:
         return None
     if not out.hash_info.isdir:
         return [out.hash_info]
-    listed = out.get_obj()
-    return None if listed is None else [out.hash_info, *(found for _, _, found in listed)]
+    folder = out.get_obj()
+    return None if folder is None else [out.hash_info, *(found for _, _, found in folder)]
 
 
-def _whole(out):
+def _whole(out: Any) -> bool:
     """Whether all of an output lies in DVC's cache."""
     files = _files(out)
     return files is not None and all(out.cache.exists(file.value) for file in files)
 
 
-def _require(outs, remote):
+def _require(outs: list[Any], remote: Shared) -> None:
     """Stop where outputs are neither here nor on the remote."""
     never = [out for out in outs if not out.hash_info]
     if never:
@@ -209,14 +212,14 @@ def _require(outs, remote):
 
 
 @contextlib.contextmanager
-def _moving(remote, *, pulling=False):
+def _moving(remote: Shared, *, pulling: bool = False) -> Iterator[None]:
     """Raise what fails while DVC moves files, which it only logs and counts, as one :class:`UserError`.
 
     A file that is not there does not count while `pulling`: all of these are named in the end.
     """
     from dvc.exceptions import DvcException
 
-    failures = []
+    failures: list[BaseException] = []
     with remote.explained(_AGAIN):
         try:
             with _listening(failures):
@@ -232,14 +235,14 @@ def _moving(remote, *, pulling=False):
 
 
 @contextlib.contextmanager
-def _listening(failures):
+def _listening(failures: list[BaseException]) -> Iterator[None]:
     """Collect the exceptions that DVC logs, and keep its log to itself; end with the first that is a lost connection.
 
     DVC would go on to the next file, and clients ask again for seconds before they give one up.
     """
 
     class Listener(logging.Handler):
-        def emit(self, record):
+        def emit(self, record: logging.LogRecord) -> None:
             if record.exc_info and record.exc_info[1] is not None:
                 failures.append(record.exc_info[1])
                 if lost_connection(record.exc_info[1]):
@@ -256,20 +259,20 @@ def _listening(failures):
             logger.handlers = handlers
 
 
-def _upload(repo, remote, outs):
+def _upload(repo: Any, remote: Shared, outs: list[Any]) -> int:
     """How many files were new there. (By targets, `dvc push` reads dvc.lock again for each.)"""
     here = {file for out in outs for file in _files(out) or () if out.cache.exists(file.value)}
     return len(repo.cloud.push(here, remote=remote.name).transferred)
 
 
-def _download(repo, remote, outs):
+def _download(repo: Any, remote: Shared, outs: list[Any]) -> int:
     """How many files were new here."""
     first = repo.cloud.pull({out.hash_info for out in outs if out.hash_info}, remote=remote.name)
     rest = repo.cloud.pull({file for out in outs for file in _files(out) or ()}, remote=remote.name)
     return len(first.transferred | rest.transferred)
 
 
-def _check_out(outs):
+def _check_out(outs: list[Any]) -> None:
     from dvc.exceptions import ConfirmRemoveError
 
     for out in outs:
@@ -279,16 +282,16 @@ def _check_out(outs):
             raise UserError(f"{out} was changed here and would be lost; move it away, and pull again") from error
 
 
-def _run_cache(repo, remote):
+def _run_cache(repo: Any, remote: Shared) -> Any:
     return repo.cloud.get_remote_odb(remote.name, hash_name="md5-dos2unix")
 
 
-def _copy_run_cache(source, target):
+def _copy_run_cache(source: Any, target: Any) -> int:
     """Copy the entries that `target` lacks, and return how many; DVC's own command copies all of them each time."""
     from dvc.fs.callbacks import TqdmCallback
     from dvc_objects.fs.generic import copy
 
-    def entries(store):
+    def entries(store: Any) -> set[str]:
         root = store.fs.join(store.path, "runs")
         if not store.fs.exists(root):
             return set()
@@ -308,7 +311,7 @@ def _copy_run_cache(source, target):
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-def _say_what_next(choice):
+def _say_what_next(choice: Choice) -> None:
     print(f"here: {', '.join(choice.encoders)} under {', '.join(choice.perturbations)}")
     if choice.narrow:
         print(
@@ -319,7 +322,7 @@ def _say_what_next(choice):
         print("next: dvc repro (runs no encoder, and shows the runs in MLflow), make show, make ui")
 
 
-def _not_committed():
+def _not_committed() -> Iterator[str]:
     """A line on what a colleague's pull would not go by, or none."""
     status = ["git", "status", "--porcelain", "--", *map(str, _COMMITTED)]
     changed = [line[3:] for line in subprocess.run(status, capture_output=True, text=True).stdout.splitlines()]

@@ -11,6 +11,7 @@ import contextlib
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Experiment:
     baseline: str
 
 
-def experiments():
+def experiments() -> list[Experiment]:
     """All finished :class:`Experiment` of this repository, by name.
 
     Raises
@@ -51,7 +52,7 @@ def experiments():
 
 
 @contextlib.contextmanager
-def results_folder(experiment):
+def results_folder(experiment: Experiment) -> Iterator[Path]:
     """A folder with what an experiment left, for the time of the block.
 
     Raises

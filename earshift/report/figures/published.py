@@ -1,29 +1,31 @@
-"""The first study's ROC AUC figure beside what came out here: ``python -m earshift.report.figures.published``.
+"""The ROC AUC figure of deng2025 beside what was computed here, as a table of text and as pictures.
 
 Conventions
 -----------
-Prints a table for every panel and draws plots/published/PANEL.png, from metrics/published.json and
-plots/published/roc_auc.csv (:mod:`earshift.analysis.published`, which also says where the published numbers come from).
-Means are over the points that both sides have, the point without effect not among them. In the pictures published
-curves are thin with markers, ours are broad; train and test stand over the columns, and methods are split over the rows
-as in the study. Where something is not as in the study, table and picture say so.
+A table and a picture for every panel, from metrics/published.json and plots/published/roc_auc.csv
+(:mod:`earshift.analysis.published`, which also says where the published numbers come from). Means are over the points
+that both sides have, without the point without effect. In the pictures published curves are thin with markers, ours are
+broad; train and test stand over the columns, and methods are split over the rows as in the study. Where something
+differs from the study, table and picture say so.
 """
 
-import argparse
 import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift.errors import UserError
-from earshift.pipeline import paths
-from earshift.pipeline.command import command
-from earshift.report import results
+from earshift.analysis.published import CurveNumbers, Note, PanelResult, PublishedResult
 from earshift.report.figures import style
-from earshift.storage.files import read_json, replacing
+from earshift.storage.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 112  # columns that the table may take
-_CURVES = paths.PUBLISHED_PLOTS / "roc_auc.csv"
-_COMMAND = "`python -m earshift.analysis.published`"
 
 # label in the table, colour
 _METHODS = {
@@ -44,9 +46,15 @@ _DIRECTIONS = {
 }
 _NAMES = {"openl3": "OpenL3", "panns": "PANNs", "clap": "CLAP"}
 _AXES = {"gain": "gain (dB)", "lowpass": "cutoff frequency (Hz)", "reverb": "room size"}
-_WIDTHS = (3.0, 2.3, 1.6, 1.0)  # of a group's curves here, so that equal ones can be told from each other
-_PUBLISHED = {"marker": "o", "markersize": 2.8, "markerfacecolor": "white", "markeredgewidth": 0.7, "linewidth": 0.5}
-_OURS = {"marker": "|", "markersize": 5}
+_WIDTHS = (3.0, 2.3, 1.6, 1.0)  # of a group's curves here, so that equal ones can be distinguished
+_PUBLISHED: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 2.8,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.7,
+    "linewidth": 0.5,
+}
+_OURS: dict[str, Any] = {"marker": "|", "markersize": 5}
 _LOGARITHMIC = {"lowpass": (2000, 4000, 8000, 16000)}  # ticks
 
 
@@ -61,34 +69,34 @@ _READING = (
 )
 
 
-def table(content):
+def table(content: PublishedResult) -> str:
     """All panels side by side, as text of at most :data:`WIDTH` columns.
 
     Parameters
     ----------
-    content : dict, metrics/published.json
+    content : PublishedResult
     """
     lines = []
     for panel in content["panels"].values():
         lines.append(f"{title(panel)}: {panel['train_clips']} training and {panel['test_clips']} test clips")
         lines += _caveats(panel)
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for direction, label in _DIRECTIONS.items():
             rows.append((label, *[""] * 9))
             rows += [_row(method, panel["methods"][method][direction]) for method in _METHODS]
-        lines += [*_aligned(rows), ""]
+        lines += [*_align(rows), ""]
     for name, reason in content["skipped"].items():
         lines += [*textwrap.wrap(f"{name} is left out: {reason}", WIDTH, break_on_hyphens=False), ""]
-    return "\n".join([*lines, *_READING, "", f"Pictures: {paths.PUBLISHED_PLOTS}/   Points: {_CURVES}"])
+    return "\n".join([*lines, *_READING])
 
 
-def title(panel):
+def title(panel: PanelResult) -> str:
     """Encoder, perturbation and instrument."""
     encoder = _NAMES.get(panel["encoder"], panel["encoder"])
     return f"{encoder}, {panel['perturbation']}, {panel['instrument'].replace('guitar_acc', 'acoustic guitar')}"
 
 
-def _caveats(panel):
+def _caveats(panel: PanelResult) -> list[str]:
     """What keeps the numbers from being those of the study, line by line."""
     known = "The study's conditions, as far as the files tell."
     lines = ["Not the study's conditions, so do not expect its numbers:" if panel["deviations"] else known]
@@ -97,27 +105,31 @@ def _caveats(panel):
     return lines
 
 
-def _remark(note):
+def _remark(note: Note) -> str:
     methods = ", ".join(_METHODS[method][0] for method in note["methods"])
     which = "" if len(note["methods"]) == len(_METHODS) else f" ({methods})"
     return f"{note['points']} points{which}: {note['note']}."
 
 
-def _row(method, numbers):
-    cells = [_number(numbers[key]) for key in ("published", "ours")]
-    cells += [_number(numbers[key], signed=True) for key in ("difference", "largest_difference")]
-    gains = [_number(numbers[key], signed=True) for key in ("gain_published", "gain_ours")]
-    cells += ["", ""] if method == "none" else gains
-    cells += [_number(numbers[key]) for key in ("original_published", "original_ours")]
-    return (f"  {_METHODS[method][0]}", str(numbers["points"]), *cells)
+def _row(method: str, numbers: CurveNumbers) -> tuple[str, ...]:
+    gains = [_number(gain, signed=True) for gain in (numbers["gain_published"], numbers["gain_ours"])]
+    return (
+        f"  {_METHODS[method][0]}",
+        str(numbers["points"]),
+        *map(_number, (numbers["published"], numbers["ours"])),
+        _number(numbers["difference"], signed=True),
+        _number(numbers["largest_difference"], signed=True),
+        *(("", "") if method == "none" else gains),
+        *map(_number, (numbers["original_published"], numbers["original_ours"])),
+    )
 
 
-def _number(number, *, signed=False):
+def _number(number: float | None, *, signed: bool = False) -> str:
     text = "-" if number is None else f"{number:{'+' if signed else ''}.4f}"
     return text.replace("-0.0000", "+0.0000")
 
 
-def _aligned(rows):
+def _align(rows: list[tuple[str, ...]]) -> list[str]:
     """Head and rows as lines, columns aligned; a row with nothing but its first cell is a heading of its own."""
     widths = [max(len(row[i]) for row in [_HEAD, *rows] if i or row[1]) for i in range(len(_HEAD))]
     pairs = [a + len(_GAP) + b for a, b in zip(widths[2::2], widths[3::2], strict=True)]
@@ -130,19 +142,19 @@ def _aligned(rows):
 # ---------------------------------------------------------------------------------------------------------- the picture
 
 
-def picture(panel, curves):
+def picture(panel: PanelResult, curves: "pd.DataFrame") -> "Figure":
     """One panel of the study's figure: directions across, two groups of methods down.
 
     Parameters
     ----------
-    panel : dict, of metrics/published.json
+    panel : PanelResult
     curves : pandas.DataFrame, the panel's rows of roc_auc.csv
 
     Returns
     -------
     matplotlib Figure
     """
-    made = style.figure(7.5, 6.4)
+    made = style.new_figure(7.5, 6.4)
     grid = made.subplots(len(_GROUPS), len(_DIRECTIONS), sharex=True, sharey=True)
     drawn = np.sort(curves.loc[curves["published"].notna(), "param"].unique())
     no_effect = curves.loc[curves["original"] == 1, "param"].iloc[0]
@@ -168,18 +180,18 @@ def picture(panel, curves):
     return made
 
 
-def _draw(axes, curve, drawn, colour, width):
+def _draw(axes: "Axes", curve: "pd.DataFrame", drawn: NDArray[np.float64], colour: str, width: float) -> None:
     published = curve["published"].reindex(drawn)  # NaN, and a gap, where this curve left the study's axes
     axes.plot(published.index, published, color=colour, zorder=4, **_PUBLISHED)
     ours = curve["ours"].dropna().sort_index()
     axes.plot(ours.index, ours, color=colour, linewidth=width, **_OURS)
 
 
-def _legend(made):
+def _legend(made: "Figure") -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=colour, linewidth=2.0, label=label) for label, colour in _METHODS.values()]
-    look = {"color": style.MUTED}
+    look: dict[str, Any] = {"color": style.MUTED}
     handles += [
         Line2D([], [], label="published", **look, **_PUBLISHED),
         Line2D([], [], linewidth=2.0, label="here", **look, **_OURS),
@@ -188,35 +200,17 @@ def _legend(made):
     made.legend(handles=handles, loc="outside lower center", ncols=3)
 
 
-@command
-def main(arguments=None):
-    """Print the table and draw the pictures."""
-    parser = argparse.ArgumentParser(
-        prog="python -m earshift.report.figures.published", description=__doc__.partition("\n")[0]
-    )
-    parser.parse_args(arguments)
-    content, curves = _read()
+def draw(content: PublishedResult, curves: "pd.DataFrame", folder: Path) -> None:
+    """Write a picture of every panel into a folder, as PANEL.png.
+
+    Parameters
+    ----------
+    content : PublishedResult
+    curves : pandas.DataFrame, roc_auc.csv with ``param`` as numbers
+    folder : Path
+    """
     with style.styled():
         for name, panel in content["panels"].items():
-            _save(picture(panel, curves[curves["panel"] == name]), paths.PUBLISHED_PLOTS / f"{name}.png")
-    print(table(content))
-
-
-def _read():
-    """Content of metrics/published.json, and roc_auc.csv as a pandas table."""
-    for path in (paths.PUBLISHED, _CURVES):
-        if not path.exists():
-            raise UserError(f"{path} is missing; {_COMMAND} computes it from embeddings, `make paper` from the start")
-    content = read_json(paths.PUBLISHED)
-    if not content or not content.get("panels"):
-        raise UserError(f"{paths.PUBLISHED} is not whole; {_COMMAND} goes on where it stopped")
-    return content, results.table(_CURVES, dtype={"note": str})
-
-
-def _save(made, path):
-    with replacing(path) as temporary:
-        made.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
-
-
-if __name__ == "__main__":
-    main()
+            made = picture(panel, curves[curves["panel"] == name])
+            with replacing(folder / f"{name}.png") as temporary:
+                made.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

@@ -2,17 +2,23 @@
 
 Conventions
 -----------
-After the third study's Figures 5, 8, 11. A marginal mean is what a model says of one level of a factor, averaged over
-the levels of the other factors and over the values (:mod:`earshift.analysis.significance`). A line is its interval. A pair
+After Figures 5, 8 and 11 of kim2019. A marginal mean is what a model says of one level of a factor, averaged over the
+levels of the other factors and over the values (:mod:`earshift.analysis.significance`). A line is its interval. A pair
 of distances has one mark in all panels; the audio alone has no encoder. Models that could not be fitted are left out.
 """
 
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from earshift.pipeline import paths
-from earshift.report import results
-from earshift.report.figures import consistency, panels, style
-from earshift.storage.files import read_json
+from earshift.analysis.significance import SignificanceResult
+from earshift.report import formats
+from earshift.report.figures import panels, style
+from earshift.report.figures.consistency import NAMES
+from earshift.report.results import Results, Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _KINDS = {
     "within": "nearest is own\n(share of clips)",
@@ -24,119 +30,89 @@ _FACTORS = ("encoder", "perturbation")
 _MARKERS = ("o", "s", "D", "^")
 
 
-def models():
-    """The models of metrics/significance.json by name; none where none could be fitted."""
-    return read_json(results.existing(paths.SIGNIFICANCE))["models"]
+def notes(result: SignificanceResult) -> list[str]:
+    """What the models warn of, sentence by sentence: all of them, then each."""
+    of_models = [f"{named(name)}: {note}" for name, model in result["models"].items() for note in model["notes"]]
+    return [*result["notes"], *of_models]
 
 
-def notes():
-    """What the stage warns of, sentence by sentence: of all models, then of each."""
-    content = read_json(results.existing(paths.SIGNIFICANCE))
-    of_models = (
-        f"{named(name)}: {note}" for name, model in content["models"].items() for note in model.get("notes") or []
-    )
-    return [*(content.get("notes") or []), *of_models]
-
-
-def means():
-    """All marginal means: model, factor, level, mean, se, low, high."""
-    path = results.existing(paths.SIGNIFICANCE_PLOTS / "means.csv")
-    return results.table(path, converters=dict.fromkeys(("model", "factor", "level"), str)).dropna(subset="mean")
-
-
-def kinds(table):
-    """The models by what they are about, as {kind: list of models}; kinds without means are left out."""
-    names = list(dict.fromkeys(table.loc[table["factor"].isin(_FACTORS), "model"]))
-    found = {kind: [name for name in names if name == kind or name.startswith(f"{kind}_")] for kind in _KINDS}
+def kinds(results: Results) -> dict[str, list[str]]:
+    """The models by what they are about; kinds without means of encoders or perturbations are left out."""
+    models = results.significance["models"]
+    names = [name for name, model in models.items() if any(model["means"].get(factor) for factor in _FACTORS)]
+    found = {kind: [name for name in names if _is_of(name, kind)] for kind in _KINDS}
     return {kind: of for kind, of in found.items() if of}
 
 
-def marginal_means(content):
-    """Means of every encoder and of every perturbation in all models, one row a kind of model.
-
-    Parameters
-    ----------
-    content : dict, params.yaml
-
-    Returns
-    -------
-    matplotlib Figure
-    """
-    table, run = means(), results.run(content)
-    rows = kinds(table)
-    widths = [max(len(table.loc[table["factor"] == factor, "level"].unique()), 1) for factor in _FACTORS]
-    made = style.figure(max(panels.NARROWEST + 1.5, 0.85 * sum(widths) + 2.5), 1.9 * len(rows) + 1.3)
-    grid = made.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row", width_ratios=widths)
+def marginal_means(results: Results) -> "Figure":
+    """Means of every encoder and of every perturbation in all models, one row a kind of model."""
+    rows = kinds(results)
+    levels = {factor: _levels(results, factor) for factor in _FACTORS}
+    widths = [max(len(of), 1) for of in levels.values()]
+    figure = style.new_figure(max(panels.NARROWEST + 1.5, 0.85 * sum(widths) + 2.5), 1.9 * len(rows) + 1.3)
+    grid = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row", width_ratios=widths)
     for row, (kind, names) in zip(grid, rows.items(), strict=True):
         for axes, factor in zip(row, _FACTORS, strict=True):
-            part = table[(table["factor"] == factor) & table["model"].isin(names)]
-            _draw(axes, part, names, _ordered(table, factor, run), content)
+            for i, name in enumerate(names):
+                offset = panels.offsets(len(names), 0.7 / len(names))[i]
+                _draw(axes, results, name, factor, levels[factor], offset, _look(i))
+            panels.categories(axes, [level.replace("_", "_\n") for level in levels[factor]])
+            axes.grid(axis="y")
         row[0].set_ylabel(_KINDS[kind])
-        row[-1].legend(handles=_handles(kind, names), loc="center left", bbox_to_anchor=(1.0, 0.5))
+        handles = [
+            style.handle(_label(kind, name), marker=marker, markerfacecolor=style.MUTED if filled else "white",
+                         markersize=4.5, linewidth=0)
+            for name, (marker, filled) in zip(names, map(_look, range(len(names))), strict=True)
+        ]  # fmt: skip
+        row[-1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axes, factor in zip(grid[-1], _FACTORS, strict=True):
         axes.set_xlabel(factor)
-    made.suptitle("Marginal means of the models, with intervals: encoders over all perturbations, perturbations over\n"
-                  "all encoders, both over all values")  # fmt: skip
-    return made
+    figure.suptitle("Marginal means of the models, with intervals: encoders over all perturbations, perturbations "
+                    "over\nall encoders, both over all values")  # fmt: skip
+    return figure
 
 
-def _ordered(table, factor, run):
+def named(name: str) -> str:
+    """A model in words: what is measured, and by which distances."""
+    kind = next((kind for kind in _KINDS if _is_of(name, kind)), None)
+    if kind is None:
+        return name.replace("_", " ")
+    measure = _KINDS[kind].partition("\n")[0]
+    return measure if name == kind else f"{measure}, {_label(kind, name)}"
+
+
+def _is_of(name: str, kind: str) -> bool:
+    return name == kind or name.startswith(f"{kind}_")
+
+
+def _levels(results: Results, factor: str) -> list[str]:
     """Levels of a factor in the order of ``run``."""
-    present = list(dict.fromkeys(table.loc[table["factor"] == factor, "level"]))
-    known = list(run.encoders if factor == "encoder" else run.perturbations)
+    known = list(results.study.encoders if factor == "encoder" else results.study.perturbations)
+    present = {level for model in results.significance["models"].values() for level in model["means"].get(factor, {})}
     return sorted(present, key=lambda level: (known.index(level) if level in known else len(known), level))
 
 
-def _draw(axes, part, names, levels, content):
-    step = 0.7 / len(names)
-    for i, name in enumerate(names):
-        marker, filled = _look(name, names)
-        for row in part[part["model"] == name].itertuples():
-            x = levels.index(row.level) + (i - (len(names) - 1) / 2) * step
-            colour = _colour(row.factor, row.level, content)
-            if np.isfinite([row.low, row.high]).all():
-                axes.vlines(x, row.low, row.high, color=colour, linewidth=1.6, zorder=1)
-            axes.plot([x], [row.mean], marker, color=colour, markerfacecolor=colour if filled else "white",
-                      markersize=4.5)  # fmt: skip
-    axes.set_xticks(range(len(levels)), [level.replace("_", "_\n") for level in levels])
-    axes.set_xlim(-0.5, len(levels) - 0.5)
-    for edge in np.arange(0.5, len(levels) - 1):
-        axes.axvline(edge, color=style.FAINT, linewidth=0.6)
-    axes.grid(axis="y")
+def _draw(
+    axes: "Axes", results: Results, model: str, factor: str, levels: Sequence[str], offset: float,
+    look: tuple[str, bool],
+) -> None:  # fmt: skip
+    for level, of in results.significance["models"][model]["means"].get(factor, {}).items():
+        found = formats.Estimate(of["mean"], of["low"], of["high"])
+        colour = _colour(results.study, factor, level)
+        panels.mark(axes, levels.index(level) + offset, found, colour, look[0], filled=look[1], size=4.5, zorder=1)
 
 
-def _colour(factor, level, content):
+def _colour(study: Study, factor: str, level: str) -> str:
     if factor == "perturbation":
         return style.INK
-    return style.encoder_look(level, content["encoders"])[0] if level in content["encoders"] else style.MUTED
+    return panels.look(study, level)[0] if level in study.configured_encoders else style.MUTED
 
 
-def _look(name, names):
-    """Marker of a model among those of its row, and whether it is filled."""
-    return _MARKERS[names.index(name) // 2 % len(_MARKERS)], names.index(name) % 2 == 0
+def _look(place: int) -> tuple[str, bool]:
+    """Marker of a model by its place in its row, and whether it is filled."""
+    return _MARKERS[place // 2 % len(_MARKERS)], place % 2 == 0
 
 
-def _handles(kind, names):
-    from matplotlib.lines import Line2D
-
-    handles = []
-    for name in names:
-        marker, filled = _look(name, names)
-        face = style.MUTED if filled else "white"
-        handles.append(Line2D([], [], color=style.MUTED, marker=marker, markerfacecolor=face, markersize=4.5,
-                              linewidth=0, label=_label(kind, name)))  # fmt: skip
-    return handles
-
-
-def _label(kind, name):
+def _label(kind: str, name: str) -> str:
     distances = [part for part in name.removeprefix(kind).split("_") if part]
-    return ", ".join(consistency.NAMES.get(part, part) for part in distances) or "all tasks"
-
-
-def named(name):
-    """A model in words: what is measured, and by which distances."""
-    kind = next((kind for kind in _KINDS if name == kind or name.startswith(f"{kind}_")), None)
-    if kind is None:
-        return name.replace("_", " ")
-    said = _KINDS[kind].partition("\n")[0]
-    return said if name == kind else f"{said}, {_label(kind, name)}"
+    return ", ".join(NAMES.get(part, part) for part in distances) or "all tasks"

@@ -1,4 +1,4 @@
-"""Where results come from, in words for people: the commit, its address, and how to have the results again.
+"""The commit that results belong to: its address, and the commands that make the results again.
 
 Conventions
 -----------
@@ -9,25 +9,25 @@ import re
 import subprocess
 
 
-def commit():
+def commit() -> str:
     """The checked-out commit."""
     return _git("rev-parse", "--verify", "HEAD")
 
 
-def person():
-    """Who works here, as git knows them."""
+def person() -> str:
+    """The user's name, as git knows it."""
     return _git("config", "user.name")
 
 
-def address(commit):
-    """Where a browser shows a commit, by the address of the remote `origin`; without what could be a secret in it."""
+def address(commit: str) -> str:
+    """Where a browser shows a commit, by the address of its git remote, without user names and passwords."""
     url = _git("config", "--get", "remote.origin.url")
     match = re.fullmatch(r"(?:https?://|ssh://|git://)?(?:[^@/]+@)?([\w.-]+\.\w+)(?::\d+)?[:/](.+?)(?:\.git)?/?", url)
     return f"https://{match[1]}/{match[2]}/commit/{commit}" if match and commit else ""
 
 
-def commands(commit, experiment=""):
-    """What to type to have the results again, a command each.
+def commands(commit: str, experiment: str = "") -> list[str]:
+    """The commands that make the results again.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def commands(commit, experiment=""):
     return [*lines, "make repro"]
 
 
-def _git(*arguments):
+def _git(*arguments: str) -> str:
     try:
         run = subprocess.run(["git", *arguments], capture_output=True, text=True)
     except FileNotFoundError:

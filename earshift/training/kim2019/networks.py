@@ -1,22 +1,25 @@
-"""The networks of the third study: a VGG-like encoder or MFCC statistics below, a task's head above.
+"""The networks of kim2019: a VGG-like encoder or MFCC statistics below, a task's head above.
 
 Conventions
 -----------
 Kim, Urbano, Liem and Hanjalic (2019), 2.3 and Table 1; where text and authors' code disagree, the code
-(github.com/eldrin/music-nn-models) is followed as far as it can be told apart, and each accident is an option. Input is
-a waveform of 44,100 samples at 22,050 Hz. Its spectrogram has 513 bins and 173 frames: 1024 samples under a symmetric
+(github.com/eldrin/music-nn-models) is followed as far as it is clear, and each accident is an option. Input is a
+waveform of 44,100 samples at 22,050 Hz. Its spectrogram has 513 bins and 173 frames: 1024 samples under a symmetric
 Hann window every 256, centred with mirrored edges. Decibels re 1 of its power are floored at 1e-10 and at 80 dB below
-the loudest point of the clip (the study: of the batch, so that its vectors depend on their company), then standardised
+the loudest point of the clip (the study: of the batch, so that a vector depends on the batch), then standardised
 bin by bin with means and deviations of the training clips, which are stored in the network.
 
 Imports torch: import this module inside functions.
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from earshift.training.excerpt import SAMPLE_RATE
@@ -31,43 +34,45 @@ _FLOOR, _RANGE = 1e-10, 80.0
 _MEL = 128
 
 
-def sizes():
+def plane_sizes() -> list[tuple[int, int]]:
     """Frequency and time before each block, and after the last."""
-    found = [(BINS, FRAMES)]
-    for _ in BLOCKS:
-        found.append((found[-1][0] // 2, found[-1][1] // 2))
-    return found
+    return [(BINS >> depth, FRAMES >> depth) for depth in range(len(BLOCKS) + 1)]
 
 
 class Spectrogram(nn.Module):
     """Magnitudes, and standardised decibels, of waveforms."""
 
-    def __init__(self):
+    window: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("window", torch.hann_window(N_FFT, periodic=False), persistent=False)
         self.register_buffer("mean", torch.zeros(BINS, 1))
         self.register_buffer("deviation", torch.ones(BINS, 1))
 
-    def magnitude(self, waveforms):
+    def magnitude(self, waveforms: Tensor) -> Tensor:
         """float32 [shape=(clips, 513, 173)] of waveforms [shape=(clips, 44100)]."""
-        found = torch.stft(waveforms, N_FFT, HOP, window=self.window, center=True, pad_mode="reflect",
-                           return_complex=True)  # fmt: skip
-        return found.abs()
+        return torch.stft(
+            waveforms, N_FFT, HOP, window=self.window, center=True, pad_mode="reflect", return_complex=True
+        ).abs()
 
-    def standardised(self, magnitude):
-        """float32 [shape=(clips, 513, 173)]"""
+    def standardised(self, magnitude: Tensor) -> Tensor:
+        """Decibels of magnitudes, standardised, float32 [shape=(clips, 513, 173)]."""
         return (decibels(magnitude.square()) - self.mean) / self.deviation
 
 
-def decibels(power):
+def decibels(power: Tensor) -> Tensor:
     """Decibels re 1 of power [shape=(clips, bands, frames)], at most 80 below the loudest of the clip."""
     found = 10 * torch.log10(power.clamp(min=_FLOOR))
     return torch.maximum(found, found.amax(dim=(1, 2), keepdim=True) - _RANGE)
 
 
-def standardise(spectrogram, waveforms):
+def standardise(spectrogram: Spectrogram, waveforms: Tensor) -> None:
     """Set means and deviations of a :class:`Spectrogram` from training clips, float32 [shape=(clips, 44100)]."""
-    count, total, squares = 0, 0.0, 0.0
+    count = 0
+    total = squares = torch.zeros(BINS, dtype=torch.float64, device=waveforms.device)
     with torch.inference_mode():
         for batch in waveforms.split(32):
             frames = decibels(spectrogram.magnitude(batch).square()).double()
@@ -80,7 +85,7 @@ def standardise(spectrogram, waveforms):
         spectrogram.deviation.copy_(deviation[:, None])
 
 
-def _dense(width, out, dropout):
+def _dense(width: int, out: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, out), nn.BatchNorm1d(out), nn.ReLU(), nn.Dropout(dropout))
 
 
@@ -91,7 +96,7 @@ class VggEncoder(nn.Module):
     planes of every block, and the places that pooling kept.
     """
 
-    def __init__(self, channels, dropout):
+    def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
         widths = [1, *(channels * times for times in BLOCKS)]
         self.blocks = nn.ModuleList(
@@ -103,8 +108,9 @@ class VggEncoder(nn.Module):
         self.dim = widths[-1]
         self.dense = _dense(self.dim, self.dim, dropout)
 
-    def forward(self, standardised):
-        plane, pooled, kept = standardised[:, None], [], []
+    def forward(self, standardised: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        plane = standardised[:, None]
+        pooled, kept = [], []
         for block in self.blocks:
             plane, places = F.max_pool2d(block(plane), 2, return_indices=True)
             pooled.append(plane)
@@ -119,35 +125,42 @@ class MfccEncoder(nn.Module):
     """
 
     dim = MFCC_DIM
+    mel: Tensor
+    dct: Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mel", torch.from_numpy(_mel_filters()), persistent=False)
         self.register_buffer("dct", torch.from_numpy(_dct()), persistent=False)
 
-    @torch.autocast("cuda", enabled=False)  # decibels take more digits than bfloat16 has
-    def forward(self, magnitude):
-        power = torch.einsum("mf,cft->cmt", self.mel, magnitude.square())
-        series = torch.einsum("kb,cbt->ckt", self.dct, decibels(power))
-        statistics = []
-        for _ in range(3):
-            statistics += [series.mean(dim=2), series.std(dim=2)]
-            series = series.diff(dim=2)
-        return torch.cat(statistics, dim=1)
+    def forward(self, magnitude: Tensor) -> Tensor:
+        with torch.autocast("cuda", enabled=False):  # decibels take more digits than bfloat16 has
+            power = torch.einsum("mf,cft->cmt", self.mel, magnitude.square())
+            series = torch.einsum("kb,cbt->ckt", self.dct, decibels(power))
+            statistics = []
+            for _ in range(3):
+                statistics += [series.mean(dim=2), series.std(dim=2)]
+                series = series.diff(dim=2)
+            return torch.cat(statistics, dim=1)
 
 
 @functools.cache
-def _mel_filters():
-    import librosa
+def _mel_filters() -> NDArray[np.float32]:
+    from librosa.filters import mel
 
-    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=_MEL).astype(np.float32)
+    filters: NDArray[np.float32] = mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=_MEL).astype(np.float32)
+    return filters
 
 
 @functools.cache
-def _dct():
+def _dct() -> NDArray[np.float32]:
     from scipy.fft import dct
 
-    return dct(np.eye(_MEL), type=2, norm="ortho", axis=0)[1 : COEFFICIENTS + 1].astype(np.float32)
+    matrix: NDArray[np.float64] = dct(np.eye(_MEL), type=2, norm="ortho", axis=0)
+    return matrix[1 : COEFFICIENTS + 1].astype(np.float32)
+
+
+Grow = Literal["repeat", "places", "bilinear"]
 
 
 class Decoder(nn.Module):
@@ -163,7 +176,7 @@ class Decoder(nn.Module):
     skips : bool, whether the encoder's pooled planes are added (source separation)
     """
 
-    def __init__(self, width, channels, dropout, *, grow, skips):
+    def __init__(self, width: int, channels: int, dropout: float, *, grow: Grow, skips: bool) -> None:
         super().__init__()
         widths = [*(channels * times for times in reversed(BLOCKS)), 1]
         self.grow, self.skips = grow, skips
@@ -171,18 +184,18 @@ class Decoder(nn.Module):
         self.plane = nn.Linear(width, widths[0] * LAST[0] * LAST[1])
         self.blocks = nn.ModuleList()
         for a, b in zip(widths, widths[1:], strict=False):
-            layers = [nn.Conv2d(a, b, 3, padding=1, padding_mode="reflect")]
+            layers: list[nn.Module] = [nn.Conv2d(a, b, 3, padding=1, padding_mode="reflect")]
             if b > 1:
                 layers += [nn.BatchNorm2d(b), nn.ReLU()]
             self.blocks.append(nn.Sequential(*layers))
 
-    def forward(self, vector, pooled=(), kept=()):
-        plane = self.plane(self.dense(vector)).view(len(vector), -1, *LAST)
-        for depth, (block, size) in enumerate(zip(self.blocks, reversed(sizes()[:-1]), strict=True)):
+    def forward(self, vector: Tensor, pooled: Sequence[Tensor] = (), kept: Sequence[Tensor] = ()) -> Tensor:
+        plane: Tensor = self.plane(self.dense(vector)).view(len(vector), -1, *LAST)
+        for depth, (block, size) in enumerate(zip(self.blocks, reversed(plane_sizes()[:-1]), strict=True)):
             if self.skips:
                 plane = plane + pooled[-1 - depth]
             if self.grow == "places":
-                plane = F.max_unpool2d(plane, kept[-1 - depth], 2, output_size=size)
+                plane = F.max_unpool2d(plane, kept[-1 - depth], (2, 2), output_size=size)
             elif self.grow == "repeat":
                 plane = F.interpolate(plane, size=size, mode="nearest")
             else:
@@ -202,40 +215,47 @@ class Network(nn.Module):
     grow, skips : as for :class:`Decoder`
     """
 
-    def __init__(self, encoder, *, outputs, channels, dropout, grow, skips):
+    def __init__(
+        self,
+        encoder: Literal["vgg", "mfcc"],
+        *,
+        outputs: int,
+        channels: int,
+        dropout: float,
+        grow: Grow,
+        skips: bool,
+    ) -> None:
         super().__init__()
         self.spectrogram = Spectrogram()
         self.is_vgg = encoder == "vgg"
-        self.encoder = VggEncoder(channels, dropout) if self.is_vgg else MfccEncoder()
+        self.encoder: VggEncoder | MfccEncoder = VggEncoder(channels, dropout) if self.is_vgg else MfccEncoder()
         width = self.encoder.dim
         if outputs:
-            own = [] if self.is_vgg else [nn.BatchNorm1d(width), nn.Dropout(dropout)]
-            self.head = nn.Sequential(*own, nn.Linear(width, outputs))
+            own: list[nn.Module] = [] if self.is_vgg else [nn.BatchNorm1d(width), nn.Dropout(dropout)]
+            self.head: nn.Module = nn.Sequential(*own, nn.Linear(width, outputs))
         else:
             self.entrance = nn.Identity() if self.is_vgg else nn.Sequential(
                 nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout))  # fmt: skip
             grow = grow if self.is_vgg else "bilinear"
             self.head = Decoder(width, channels, dropout, grow=grow, skips=skips and self.is_vgg)
 
-    def vector(self, waveforms):
+    def vector(self, waveforms: Tensor) -> Tensor:
         """The embedding, float32 [shape=(clips, dim)]."""
-        return self._encoded(self.spectrogram.magnitude(waveforms))[0]
+        return self._encode(self.spectrogram.magnitude(waveforms))[0]
 
-    def _encoded(self, magnitude):
+    def _encode(self, magnitude: Tensor) -> tuple[Tensor, Sequence[Tensor], Sequence[Tensor]]:
         if self.is_vgg:
-            return self.encoder(self.spectrogram.standardised(magnitude))
+            encoded: tuple[Tensor, list[Tensor], list[Tensor]] = self.encoder(self.spectrogram.standardised(magnitude))
+            return encoded
         return self.encoder(magnitude), (), ()
 
-    def classes(self, waveforms):
+    def classes(self, waveforms: Tensor) -> Tensor:
         """Logits, float32 [shape=(clips, outputs)]."""
-        return self.head(self.vector(waveforms))
+        logits: Tensor = self.head(self.vector(waveforms))
+        return logits
 
-    def plane(self, magnitude):
+    def plane(self, magnitude: Tensor) -> Tensor:
         """What the decoder makes of a spectrogram [shape=(clips, 513, 173)], of the same shape."""
-        vector, pooled, kept = self._encoded(magnitude)
-        return self.head(self.entrance(vector), pooled, kept)
-
-
-def parameter_count(module):
-    """Numbers that are trained."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+        vector, pooled, kept = self._encode(magnitude)
+        plane: Tensor = self.head(self.entrance(vector), pooled, kept)
+        return plane

@@ -1,113 +1,131 @@
-"""How the third study's networks do on test clips, as these are and moved.
+"""How the networks of kim2019 do on test clips, as these are and perturbed.
 
 Conventions
 -----------
-Scores are those of :mod:`earshift.training.kim2019.tasks`, per clip, on the middle 44,100 samples of what a perturbation leaves; the
-reported number is their mean, its interval is from resampled recordings. Separation is judged against the predominant
-part as it is, except where a perturbation moves the music itself (``moves_music``: pitch, tempo, gain): there the part
-is moved likewise (as in the study, whose references follow pitch and tempo and stay clean under noise and MP3). Mixture
-and part pass the perturbation as two channels of one signal, for stretched apart their phases would differ, and no
-mask, however good, would score above some -1 dB. In the study they were stretched apart (``references_apart``).
+Scores are those of :mod:`earshift.training.kim2019.tasks`, per clip, on the middle 44,100 samples of what a
+perturbation leaves; the reported number is their mean, its interval is from resampled recordings. Separation is judged
+against the predominant part as it is, except where a perturbation moves the music itself (``moves_music``: pitch,
+tempo, gain): there the part is perturbed likewise (as in the study, whose references follow pitch and tempo and stay
+clean under noise and MP3). Mixture and part pass the perturbation as two channels of one signal, for stretched apart
+their phases would differ, and no mask, however good, would score above some -1 dB. In the study they were stretched
+apart (``references_apart``).
+
+Imports torch: import this module inside functions.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift.pipeline.compute import ordered_map
-from earshift.storage.packed_audio import AudioReader
+from earshift.corpora.split import TEST
+from earshift.perturbations.recipe import Batch, Recipe, batches
+from earshift.protocols import Map, serial
+from earshift.training import loop
 from earshift.training.excerpt import middle
-from earshift.training.perturbed import perturbed
+from earshift.training.kim2019.batches import TaskClips
+from earshift.training.kim2019.networks import Network
+from earshift.training.kim2019.options import Training
+from earshift.training.kim2019.tasks import Switches
+from earshift.training.records import Score
 
 
-def evaluated(data, network, task, recipes, switches, params):
-    """Numbers of one network on the test clips.
+class Evaluator:
+    """Scores a network on the test clips of its task, see :class:`earshift.training.evaluation.Evaluator`.
 
     Parameters
     ----------
-    data : earshift.training.kim2019.training.Data
-    network : earshift.training.kim2019.networks.Network, ready to be asked
-    task : str
-    recipes : list of (earshift.perturbations.recipe.Recipe, fingerprint)
-    switches : dict of str to bool
-    params : earshift.pipeline.config.Params
-
-    Returns
-    -------
-    (number, low, high, clips) of the originals, and the same by value
+    clips : TaskClips
+    network : in ``eval`` mode, on the device of `clips`
+    options : Training
+    switches : the published accidents
+    map : where clips with stems are perturbed
     """
-    places = data.material.places("test")
-    groups = data.material.clips["group"].to_numpy(dtype=str)[places]
 
-    def number(audio):
-        found = _scores(task, network, data, places, audio, switches, params.training.batch)
-        return _with_interval(found, groups, params.training)
+    def __init__(
+        self, clips: TaskClips, network: Network, options: Training, switches: Switches, map: Map = serial
+    ) -> None:
+        self._clips, self._network, self._options, self._switches, self._map = clips, network, options, switches, map
+        self._places = clips.data.places(TEST)
 
-    shown = {
-        recipe.value: number(_moved(params, data, places, recipe, fingerprint, switches))
-        for recipe, fingerprint in recipes
-    }
-    return number(data.audio(places)), shown
+    def score(self) -> Score:
+        """See :class:`earshift.training.evaluation.Evaluator`."""
+        return self._score(self._clips.audio(self._places))
 
+    def score_perturbed(self, recipe: Recipe, clips: Iterable[Batch]) -> Score:
+        """See :class:`earshift.training.evaluation.Evaluator`."""
+        return self._score(self.perturb(recipe, clips))
 
-def _scores(task, network, data, places, audio, switches, size):
-    from earshift.training import loop
-    from earshift.training.kim2019 import tasks
-
-    with loop.threads(data.threads):
-        return np.concatenate(
-            [
-                tasks.scores(task, network, data.batch(places[i : i + size], audio[i : i + size]), switches)
-                for i in range(0, len(places), size)
+    def _score(self, audio: NDArray[np.float32]) -> Score:
+        task, data = self._clips.task, self._clips.data
+        with loop.limit_threads(self._options.threads):
+            scores = [
+                task.scores(self._network, batch, self._switches) for batch in self._clips.of_audio(self._places, audio)
             ]
-        )
+        return mean_score(np.concatenate(scores), data.groups(self._places), self._options)
+
+    def perturb(self, recipe: Recipe, clips: Iterable[Batch]) -> NDArray[np.float32]:
+        """Excerpts of the test clips at one value, float32 [shape=(clips, 1 or 2, 44100)]."""
+        if not self._clips.task.stems:
+            return self._excerpts(_mixtures, clips)
+        if not recipe.perturbation.moves_music:
+            return np.concatenate([self._excerpts(_mixtures, clips), self._excerpts(_parts, self._stems())], axis=1)
+        if self._switches["references_apart"]:
+            parts = self._excerpts(partial(_perturbed_parts, recipe), self._stems())
+            return np.concatenate([self._excerpts(_mixtures, clips), parts], axis=1)
+        return self._excerpts(_channels, self._stems(recipe))
+
+    def _excerpts(
+        self, function: Callable[[Batch], NDArray[np.float32]], clips: Iterable[Batch]
+    ) -> NDArray[np.float32]:
+        return np.concatenate(list(self._map(function, clips)))
+
+    def _stems(self, recipe: Recipe | None = None) -> Iterator[Batch]:
+        """Mixture and predominant part of the test clips as two channels of one signal."""
+        return batches(self._clips.data.audio, recipe, [[row] for row in self._clips.data.rows(self._places)])
 
 
-def _moved(params, data, places, recipe, fingerprint, switches):
-    """Excerpts of the test clips at one value, float32 [shape=(clips, 1 or 2, 44100)]."""
-    rows = data.material.clips["row"].to_numpy()[places].tolist()
-    moves = data.task.stems and recipe.perturbation.moves_music
-    stems = data.material.audio, recipe if moves else None
-
-    def of_stems(function):
-        return ordered_map(_of_stems, ((function, *stems, row) for row in rows), params.compute, threads=True)
-
-    if moves and not switches["references_apart"]:
-        return np.stack(list(of_stems(_together)))
-    mixtures = perturbed(middle, rows, recipe, fingerprint, packed=data.packed, own=data.is_own, compute=params.compute)
-    if not data.task.stems:
-        return np.stack(list(mixtures))[:, None]
-    return np.stack([np.stack(pair) for pair in zip(mixtures, of_stems(_apart), strict=True)])
+# Excerpts of a batch, float32 [shape=(clips, 1 or 2, 44100)]
 
 
-def _of_stems(function, packed, recipe, row):
-    with AudioReader(packed) as reader:
-        audio, rate = reader[row]
-    return function(audio, rate, recipe.processor() if recipe else lambda audio, rate: audio)
+def _mixtures(batch: Batch) -> NDArray[np.float32]:
+    return np.stack([middle(audio, rate)[None] for audio, rate in batch.read()])
 
 
-def _together(audio, rate, processor):
-    """Excerpts of mixture and predominant part, moved as two channels of one signal."""
-    return np.stack([middle(channel[None], rate) for channel in processor(audio, rate)])
+def _parts(batch: Batch) -> NDArray[np.float32]:
+    return np.stack([middle(audio[1:2], rate)[None] for audio, rate in batch.read()])
 
 
-def _apart(audio, rate, processor):
-    """The excerpt of the predominant part alone."""
-    return middle(processor(audio[1:2], rate), rate)
+def _perturbed_parts(recipe: Recipe, batch: Batch) -> NDArray[np.float32]:
+    processor = recipe.processor()
+    return np.stack([middle(processor(audio[1:2], rate), rate)[None] for audio, rate in batch.read()])
 
 
-def _with_interval(scores, groups, training):
-    """(mean, low, high, clips) of scores, clips without one left out; the interval is NaN for less than two recordings.
+def _channels(batch: Batch) -> NDArray[np.float32]:
+    return np.stack([[middle(channel[None], rate) for channel in audio] for audio, rate in batch.read()])
 
-    Recordings are resampled with replacement.
+
+def mean_score(scores: NDArray[np.float64], groups: NDArray[np.str_], options: Training) -> Score:
+    """The mean of scores and its interval from recordings that are resampled with replacement.
+
+    Clips without a score (NaN) are left out; the interval is NaN for less than two recordings.
+
+    Parameters
+    ----------
+    scores : float64 [shape=(clips,)]
+    groups : str [shape=(clips,)], their recordings
+    options : its seed, bootstrap and confidence
     """
     known = np.isfinite(scores)
     if not known.any():
-        return float("nan"), float("nan"), float("nan"), 0
+        return Score(float("nan"), float("nan"), float("nan"), 0)
     names, member = np.unique(groups[known], return_inverse=True)
     low = high = float("nan")
     if len(names) > 1:
-        rng = np.random.default_rng(training.seed)
-        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=training.bootstrap)
+        rng = np.random.default_rng(options.seed)
+        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=options.bootstrap)
         sums = drawn @ np.bincount(member, weights=scores[known])
-        tail = (1 - training.confidence) / 2
-        low, high = (float(q) for q in np.quantile(sums / (drawn @ np.bincount(member)), (tail, 1 - tail)))
-    return float(scores[known].mean()), low, high, int(known.sum())
+        tail = (1 - options.confidence) / 2
+        low, high = np.quantile(sums / (drawn @ np.bincount(member)), (tail, 1 - tail)).tolist()
+    return Score(float(scores[known].mean()), low, high, int(known.sum()))

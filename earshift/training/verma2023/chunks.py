@@ -8,7 +8,11 @@ slices at least, and is dropped where it is shorter. A clip gives one chunk at l
 shorter than a chunk is filled up with zeros at its end, or repeated. A chunk has the labels of its clip.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.errors import UserError
 
@@ -18,17 +22,16 @@ SLICE = 400  # samples, 25 ms
 SLICES = CHUNK // SLICE
 SHORTEST = CHUNK // 2  # samples of a rest that is kept
 
-ZEROS, REPEAT = "zeros", "repeat"
-FILLINGS = (ZEROS, REPEAT)
+Filling = Literal["zeros", "repeat"]
 
 
-def chunks(signal, *, filling):
+def cut_chunks(signal: NDArray[np.float32], *, filling: Filling) -> NDArray[np.float32]:
     """The chunks of a clip.
 
     Parameters
     ----------
     signal : float32 [shape=(samples,)], at 16 kHz, at least one sample
-    filling : one of :data:`FILLINGS`
+    filling : "zeros" or "repeat", of what is shorter than a chunk
 
     Returns
     -------
@@ -48,17 +51,17 @@ def chunks(signal, *, filling):
     if count > whole:
         rest = signal[whole * CHUNK :]
         cut[whole, : len(rest)] = rest
-        if filling == REPEAT:
+        if filling == "repeat":
             cut[whole] = np.resize(rest, CHUNK)
     return cut
 
 
-def chunk_count(samples):
+def chunk_count(samples: int) -> int:
     """How many chunks a clip of so many samples gives, at 16 kHz."""
     return max(1, (samples + CHUNK - SHORTEST) // CHUNK)
 
 
-def clips_of_chunks(lengths):
+def clips_of_chunks(lengths: Sequence[int]) -> NDArray[np.int64]:
     """The clip that every chunk belongs to: ``targets[clips_of_chunks(lengths)]`` are the chunks' targets.
 
     Parameters

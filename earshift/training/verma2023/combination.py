@@ -8,12 +8,21 @@ has the same objective, cost * sum of losses + w'w / 2 with an intercept that is
 Here all classes are solved in lockstep, so that their products with the vectors are one product of matrices each way.
 """
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from earshift.training.verma2023.streams import STREAMS
+from earshift.corpora.split import TEST, TRAIN, VALID
+from earshift.training.records import StreamScores
+from earshift.training.verma2023 import scores
+from earshift.training.verma2023.corpus import ChunkedCorpus
+from earshift.training.verma2023.options import STREAMS, Diverse
+
+Matrix = NDArray[np.float64]
 
 _TOLERANCE = 1e-8  # largest entry of the gradient of the mean loss; scikit-learn stops at 1e-4
 _MOST_STEPS = 1000
@@ -30,24 +39,25 @@ class Linear:
     intercepts : float64 [shape=(classes,)]
     """
 
-    mean: np.ndarray
-    deviation: np.ndarray
-    weights: np.ndarray
-    intercepts: np.ndarray
+    mean: Matrix
+    deviation: Matrix
+    weights: Matrix
+    intercepts: Matrix
 
-    def scores(self, vectors):
+    def scores(self, vectors: Matrix) -> Matrix:
         """Probability of every class, float64 [shape=(chunks, classes)], for vectors [shape=(chunks, dim)]."""
         from scipy.special import expit
 
-        return expit((vectors - self.mean) / self.deviation @ self.weights + self.intercepts)
+        found: Matrix = expit((vectors - self.mean) / self.deviation @ self.weights + self.intercepts)
+        return found
 
 
-def subsets(streams=STREAMS):
+def subsets(streams: Sequence[str] = STREAMS) -> list[tuple[str, ...]]:
     """All non-empty subsets of streams, small ones first: 15 of four."""
     return [subset for size in range(1, len(streams) + 1) for subset in combinations(streams, size)]
 
 
-def side_by_side(embeddings, subset):
+def side_by_side(embeddings: Mapping[str, NDArray[np.floating]], subset: Collection[str]) -> Matrix:
     """Embeddings of a subset's streams next to one another.
 
     Parameters
@@ -57,12 +67,12 @@ def side_by_side(embeddings, subset):
 
     Returns
     -------
-    float64 [shape=(chunks, width * streams)], in the order of :data:`earshift.training.verma2023.streams.STREAMS`
+    float64 [shape=(chunks, width * streams)], in the order of :data:`earshift.training.verma2023.options.STREAMS`
     """
     return np.hstack([embeddings[stream] for stream in STREAMS if stream in subset]).astype(np.float64)
 
 
-def fitted(vectors, targets, *, cost):
+def fit_linear(vectors: NDArray[np.floating], targets: NDArray[np.bool_], *, cost: float) -> Linear:
     """The linear model.
 
     Parameters
@@ -92,11 +102,11 @@ def fitted(vectors, targets, *, cost):
     for start in range(0, len(varying), some):
         classes = varying[start : start + some]
         signs = np.where(targets[:, classes], 1.0, -1.0)
-        solution[:, classes] = _minimised(matrix, signs, cost, solution[:, classes])
+        solution[:, classes] = _minimise(matrix, signs, cost, solution[:, classes])
     return Linear(mean, deviation, axes @ solution[:-1], solution[-1])
 
 
-def _minimised(matrix, signs, cost, start):
+def _minimise(matrix: Matrix, signs: Matrix, cost: float, start: Matrix) -> Matrix:
     """Minimise every column's objective by L-BFGS from `start`, each with its own steps, products in common.
 
     The curvature's diagonal at the start scales the unknowns; along principal axes there is little beside it.
@@ -108,7 +118,8 @@ def _minimised(matrix, signs, cost, start):
     scale = 1 / np.sqrt((matrix**2).T @ curvature + held)
     done = start.copy()
     active = np.arange(start.shape[1])
-    weights, memory = start.copy(), []
+    weights = start.copy()
+    memory: list[tuple[Matrix, Matrix, Matrix]] = []
     for _ in range(_MOST_STEPS):
         left = np.abs(gradient).max(axis=0) > _TOLERANCE * cost * len(matrix)
         if not left.all():
@@ -118,7 +129,7 @@ def _minimised(matrix, signs, cost, start):
             active, signs, decisions = active[left], signs[:, left], decisions[:, left]
             weights, gradient, scale, value = weights[:, left], gradient[:, left], scale[:, left], value[left]
             memory = [(step[:, left], change[:, left], weight[left]) for step, change, weight in memory]
-        direction = -scale * _preconditioned(scale * gradient, memory)
+        direction = -scale * _precondition(scale * gradient, memory)
         slope = (direction * gradient).sum(axis=0)
         along = matrix @ direction
         length = np.ones(len(active))
@@ -140,17 +151,19 @@ def _minimised(matrix, signs, cost, start):
     return done
 
 
-def _objective(matrix, signs, cost, held, weights, decisions):
+def _objective(
+    matrix: Matrix, signs: Matrix, cost: float, held: Matrix, weights: Matrix, decisions: Matrix
+) -> tuple[Matrix, Matrix, Matrix]:
     """Value, gradient and second derivatives of the losses by the decisions, of every column."""
     margins = signs * decisions
-    smaller = np.exp(-np.abs(margins))  # odds of the less likely answer
+    smaller = np.exp(-np.abs(margins))  # odds of the less likely class
     losses = np.log1p(smaller) - np.minimum(margins, 0)
     wrong = np.where(margins < 0, 1, smaller) / (1 + smaller)
     value = cost * losses.sum(axis=0) + (held * weights**2).sum(axis=0) / 2
     return value, held * weights - cost * (matrix.T @ (signs * wrong)), cost * wrong * (1 - wrong)
 
 
-def _preconditioned(gradient, memory):
+def _precondition(gradient: Matrix, memory: Sequence[tuple[Matrix, Matrix, Matrix]]) -> Matrix:
     """The inverse curvature that the memory knows, times the gradient (J. Nocedal, 1980)."""
     rest, shares = gradient, []
     for step, change, weight in reversed(memory):
@@ -164,3 +177,65 @@ def _preconditioned(gradient, memory):
     for (step, change, weight), share in zip(memory, reversed(shares), strict=True):
         rest = rest + step * (share - weight * (change * rest).sum(axis=0))
     return rest
+
+
+# ------------------------------------------------------------------------------------------------------------- subsets
+
+
+@dataclass(frozen=True)
+class Combination:
+    """The linear model on all streams, and what is known of every subset.
+
+    model : Linear, on all streams
+    scores : on the test clips
+    subsets : rows of subsets.csv, the last one of all streams
+    classes : rows of classes.csv, of single streams and of all
+    """
+
+    model: Linear
+    scores: StreamScores
+    subsets: list[dict[str, Any]]
+    classes: list[dict[str, Any]]
+
+
+def combine(embeddings: Mapping[str, NDArray[np.float32]], corpus: ChunkedCorpus, options: Diverse) -> Combination:
+    """Fit the linear model on every subset of streams and score it on the test clips.
+
+    Parameters
+    ----------
+    embeddings : dict of str to float32 [shape=(chunks, width)], of all chunks of the corpus by stream
+    corpus : ChunkedCorpus
+    options : Diverse
+    """
+    clips, clip = corpus.clips(TEST)
+    targets, chance = corpus.targets[clips], scores.chance(corpus)
+    rows, classes = [], []
+    for subset in subsets(tuple(embeddings)):
+        vectors, name = side_by_side(embeddings, subset), "+".join(subset)
+        model = _best(vectors, corpus, options)
+        found = model.scores(vectors[corpus.places(TEST)])
+        report = scores.score_part(found, corpus, TEST, options)
+        rows.append({"subset": name, "streams": len(subset), **report, "chance_map": chance, "clips": len(clips),
+                     "chunks": len(clip)})  # fmt: skip
+        if len(subset) in (1, len(embeddings)):
+            precision = scores.average_precisions(scores.clip_scores(found, clip, len(clips)), targets)
+            classes += [
+                {"subset": name, "tag": tag, "positives": int(positives), "average_precision": number}
+                for tag, number, positives in zip(corpus.tags, precision, targets.sum(axis=0), strict=True)
+            ]
+    return Combination(model, report, rows, classes)
+
+
+def _best(vectors: Matrix, corpus: ChunkedCorpus, options: Diverse) -> Linear:
+    """The linear model whose cost does best on validation clips."""
+    clips, clip = corpus.clips(VALID)
+    own, held = corpus.places(TRAIN), vectors[corpus.places(VALID)]
+    targets = corpus.targets[corpus.clip[own]]
+    models = [fit_linear(vectors[own], targets, cost=cost) for cost in options.costs]
+
+    def precision(model: Linear) -> float:
+        of_clips = scores.clip_scores(model.scores(held), clip, len(clips))
+        found = float(scores.mean_average_precision(scores.average_precisions(of_clips, corpus.targets[clips])))
+        return found if np.isfinite(found) else -1.0
+
+    return max(models, key=precision)

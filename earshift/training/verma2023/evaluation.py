@@ -1,105 +1,96 @@
-"""How the streams do on test clips, as these are and at every value: mean average precision over tags."""
+"""Trained streams on audio: embeddings of chunks, scores of tags, and how they do on test clips.
+
+Imports torch: import this module inside functions.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from earshift.training.data import TESTED
+from earshift.corpora.split import TEST
+from earshift.perturbations.recipe import Batch, Recipe
+from earshift.protocols import Map, serial
+from earshift.storage.packed_audio import AudioReader
+from earshift.training import loop
+from earshift.training.arrays import Arrays, below
 from earshift.training.excerpt import mono
-from earshift.training.perturbed import perturbed
-from earshift.training.verma2023 import chunks, combination, losses, streams
-from earshift.training.verma2023.features import chunked, of_chunks
-from earshift.training.verma2023.training import LINEAR, below, measured, opened_stream
+from earshift.training.records import Score
+from earshift.training.verma2023.chunks import SAMPLE_RATE, cut_chunks
+from earshift.training.verma2023.combination import Linear
+from earshift.training.verma2023.corpus import ChunkedCorpus
+from earshift.training.verma2023.losses import scores_of
+from earshift.training.verma2023.options import Diverse
+from earshift.training.verma2023.scores import score_chunks
+from earshift.training.verma2023.streams import embed_chunks, open_streams
+
+LINEAR = "linear."  # before the names of the linear model's arrays
+
+# Chunks, float32 [shape=(chunks, 16000)], -> numbers [shape=(chunks, ...)]
+OfChunks = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 
 
-def evaluated(params, name, about, arrays, recipes):
-    """Numbers of one encoder; see :func:`earshift.training.verma2023.training.evaluated`, which has its arrays read."""
-    encoder = params.encoders[name]
-    data = chunked(params, encoder.trial)
-    clips, _ = data.clips(TESTED)
-    rows = data.material.clips["row"].to_numpy()[clips].tolist()
-    groups = data.material.clips["group"].to_numpy(dtype=str)[clips]
-    ask = asked(arrays, encoder.streams, len(about["outputs"]), params.diverse)
+class Evaluator:
+    """Scores trained streams on the test clips by mean average precision over tags.
 
-    def number(signals):
-        cut = [chunks.chunks(signal, filling=params.diverse.filling) for signal in signals]
-        member = np.repeat(np.arange(len(cut)), [len(of_clip) for of_clip in cut])
-        found = measured(ask(np.concatenate(cut)), member, data.targets[clips], groups, params.diverse)
-        return tuple(_known(found[key]) for key in ("map", "map_low", "map_high")) + (len(clips),)
-
-    from earshift.storage.packed_audio import AudioReader
-
-    with AudioReader(data.material.audio) as reader:
-        original = number([reader[row][0][0] for row in rows])
-    shown = {}
-    for recipe, fingerprint in recipes:
-        signals = perturbed(at_16_khz, rows, recipe, fingerprint, packed=lambda: data.packed(params),
-                            own=data.is_own(params), compute=params.compute)  # fmt: skip
-        shown[recipe.value] = number(list(signals))
-    return original, shown
-
-
-def _known(number):
-    return float("nan") if number is None else number
-
-
-def at_16_khz(audio, sample_rate):
-    """The mean of a clip's channels at 16 kHz."""
-    return mono(audio, sample_rate, chunks.SAMPLE_RATE)
-
-
-def asked(arrays, names, classes, options):
-    """A function from chunks, float32 [shape=(chunks, 16000)], to scores [shape=(chunks, classes)].
+    See :class:`earshift.training.evaluation.Evaluator`.
 
     Parameters
     ----------
-    arrays : dict of str to tensor, of a model file
+    corpus : ChunkedCorpus
+    scorer : from :func:`build_scorer`
+    options : Diverse
+    map : where clips are perturbed
+    """
+
+    def __init__(self, corpus: ChunkedCorpus, scorer: OfChunks, options: Diverse, map: Map = serial) -> None:
+        self._corpus, self._scorer, self._options, self._map = corpus, scorer, options, map
+        self._clips = corpus.data.places(TEST)
+
+    def score(self) -> Score:
+        """See :class:`earshift.training.evaluation.Evaluator`."""
+        with AudioReader(self._corpus.data.audio) as reader:
+            return self._score(reader[row][0][0] for row in self._corpus.data.rows(self._clips))
+
+    def score_perturbed(self, recipe: Recipe, clips: Iterable[Batch]) -> Score:
+        """See :class:`earshift.training.evaluation.Evaluator`."""
+        return self._score(signal for signals in self._map(_at_16_khz, clips) for signal in signals)
+
+    def _score(self, signals: Iterable[NDArray[np.float32]]) -> Score:
+        chunks = [cut_chunks(signal, filling=self._options.filling) for signal in signals]
+        clip = np.repeat(np.arange(len(chunks)), [len(of_clip) for of_clip in chunks])
+        found = score_chunks(
+            self._scorer(np.concatenate(chunks)), clip, self._corpus.targets[self._clips],
+            self._corpus.data.groups(self._clips), self._options,
+        )  # fmt: skip
+        number, low, high = (np.nan if n is None else n for n in (found["map"], found["map_low"], found["map_high"]))
+        return Score(number, low, high, len(self._clips))
+
+
+def _at_16_khz(batch: Batch) -> list[NDArray[np.float32]]:
+    return [mono(audio, rate, SAMPLE_RATE) for audio, rate in batch.read()]
+
+
+def build_scorer(arrays: Arrays, names: Sequence[str], classes: int, options: Diverse) -> OfChunks:
+    """A function from chunks to scores [shape=(chunks, classes)].
+
+    Parameters
+    ----------
+    arrays : of a model file
     names : streams, one or all
     classes : int
-    options : earshift.training.verma2023.options.Diverse
+    options : Diverse
     """
-    import torch
-
-    from earshift.training import loop
-
-    vectors = embedder(arrays, names, classes, options)
+    opened = open_streams(arrays, names, classes, options.networks)
     if len(names) > 1:
-        linear = combination.Linear(**{key: a.numpy() for key, a in below(arrays, LINEAR).items()})
-        return lambda cut: linear.scores(vectors(cut).astype(np.float64))
-    (stream,) = names
-    network, _ = opened_stream(arrays, stream, classes, options.networks)
+        linear = Linear(**below(arrays, LINEAR))
+        return lambda chunks: linear.scores(embed_chunks(opened, chunks).astype(np.float64))
+    head = opened[0].network.head
 
-    def scores(cut):
-        with loop.threads(options.threads), torch.inference_mode():
-            return losses.scores_of(network.head(torch.from_numpy(vectors(cut))), options.loss).numpy()
+    def score(chunks: NDArray[np.float32]) -> NDArray[np.float32]:
+        with loop.limit_threads(options.threads), torch.inference_mode():
+            outputs = head(torch.from_numpy(embed_chunks(opened, chunks)))
+            return scores_of(outputs, options.loss).numpy()
 
-    return scores
-
-
-def embedder(arrays, names, classes, options, device="cpu", size=64):
-    """A function from chunks, float32 [shape=(chunks, 16000)], to embeddings side by side, float32.
-
-    size : int, chunks at a time
-    """
-    import torch
-
-    several = len(names) > 1
-    opened = {
-        stream: opened_stream(below(arrays, f"{stream}.") if several else arrays, stream, classes, options.networks)
-        for stream in names
-    }
-    for pair in opened.values():
-        for network in pair:
-            if network is not None:
-                network.to(device)
-
-    def of_stream(stream, cut):
-        network, mobilenet = opened[stream]
-        heard = of_chunks(stream, cut, options.networks, mobilenet)
-        return network.embedding(torch.from_numpy(heard).to(device)).float().cpu().numpy()
-
-    def vectors(cut):
-        with torch.inference_mode():
-            parts = [cut[start : start + size] for start in range(0, len(cut), size)]
-            return np.concatenate([np.hstack([of_stream(s, part) for s in streams.STREAMS if s in names])
-                                   for part in parts])  # fmt: skip
-
-    return vectors
+    return score

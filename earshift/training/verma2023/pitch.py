@@ -3,9 +3,9 @@
 Conventions
 -----------
 The constant-Q transform is ``librosa.cqt`` of every chunk at 16 kHz: 80 bins, 12 per octave, from 40 Hz to 3,836 Hz,
-hop of 400 samples, sparsity 0.01, centred, zeros beyond the ends. librosa builds its filters anew for every call; here
-they are built once, brought into the time domain, sparsified as they are, and applied as products of matrices, one for
-each octave. Octaves are resampled as in librosa, so magnitudes agree with it to 1e-5 of a chunk's loudest bin.
+hop of 400 samples, sparsity 0.01, centred, zeros outside of the chunk. librosa builds its filters anew for every call;
+here they are built once, brought into the time domain, sparsified as they are, and applied as products of matrices, one
+for each octave. Octaves are resampled as in librosa, so magnitudes agree with it to 1e-5 of a chunk's loudest bin.
 
 Decibels are those of ``librosa.amplitude_to_db``: re 1, floored at an amplitude of 1e-5 and at 80 dB below the loudest
 bin of the chunk. Centring gives 41 frames; the last, centred on the end of the chunk, is left out.
@@ -16,6 +16,7 @@ Time comes first: (chunks, frames, bins). Every chunk is computed by itself, wha
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.training.verma2023.chunks import SAMPLE_RATE, SLICE, SLICES
 
@@ -29,7 +30,7 @@ _REACH = 2  # bins on either side of a peak that are lower
 _BLOCK = 64  # chunks that are transformed together, so that memory does not grow with them
 
 
-def features(chunks):
+def features(chunks: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where a bin of a slice is a peak that stands out of the second.
 
     A peak is larger than the two bins on either side, or than those of them that exist. It stands out where it is no
@@ -51,7 +52,7 @@ def features(chunks):
     return mask
 
 
-def peaks(levels):
+def peaks(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Peaks within slices that are no less than the median of their chunk.
 
     Parameters
@@ -63,22 +64,22 @@ def peaks(levels):
     bool [shape=(chunks, slices, bins)]
     """
     bins = levels.shape[2]
-    beyond = np.pad(levels, ((0, 0), (0, 0), (_REACH, _REACH)), constant_values=-np.inf)
-    mask = levels >= np.median(levels, axis=(1, 2), keepdims=True)
+    padded = np.pad(levels, ((0, 0), (0, 0), (_REACH, _REACH)), constant_values=-np.inf)
+    mask: NDArray[np.bool_] = levels >= np.median(levels, axis=(1, 2), keepdims=True)
     for shift in range(2 * _REACH + 1):
         if shift != _REACH:
-            mask &= levels > beyond[..., shift : shift + bins]
+            mask &= levels > padded[..., shift : shift + bins]
     return mask
 
 
-def levels(chunks):
+def levels(chunks: NDArray[np.float32]) -> NDArray[np.float64]:
     """Constant-Q levels of the 40 slices, dB, float64 [shape=(chunks, 40, 80)]."""
-    decibels = 20 * np.log10(np.maximum(magnitudes(chunks), _FLOOR))
+    decibels: NDArray[np.float64] = 20 * np.log10(np.maximum(magnitudes(chunks), _FLOOR))
     decibels = np.maximum(decibels, decibels.max(axis=(1, 2), keepdims=True) - _RANGE)
     return decibels[:, :SLICES]
 
 
-def magnitudes(chunks):
+def magnitudes(chunks: NDArray[np.float32]) -> NDArray[np.float64]:
     """Constant-Q magnitudes of chunks.
 
     Parameters
@@ -95,8 +96,8 @@ def magnitudes(chunks):
     signal, hop, end = np.ascontiguousarray(chunks.T), SLICE, BINS
     for kernel, halved in _octaves():
         bins, length = kernel.shape[1] // 2, kernel.shape[0]
-        beyond = np.pad(signal.T, ((0, 0), (length // 2, length // 2))).astype(np.float64)
-        frames = np.lib.stride_tricks.sliding_window_view(beyond, length, axis=1)[:, ::hop]
+        padded = np.pad(signal.T, ((0, 0), (length // 2, length // 2))).astype(np.float64)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, length, axis=1)[:, ::hop]
         response = np.ascontiguousarray(frames) @ kernel
         found[..., end - bins : end] = np.hypot(response[..., :bins], response[..., bins:])
         end -= bins
@@ -108,7 +109,7 @@ def magnitudes(chunks):
 
 
 @lru_cache(maxsize=1)
-def _octaves():
+def _octaves() -> list[tuple[NDArray[np.float64], bool]]:
     """For every octave, highest first: its filters, and whether the signal is halved behind it.
 
     Filters are float64 [shape=(samples, 2 * bins)], real parts before imaginary ones.
@@ -124,7 +125,7 @@ def _octaves():
         # single precision up to the sparsification, so that the same values fall to it as in librosa
         wavelets = [_wavelet(frequency / rate, length, size) for frequency, length in zip(own, lengths, strict=True)]
         basis = (np.stack(wavelets).astype(np.complex64) * (lengths / size)[:, None]).astype(np.complex64)
-        spectra = _sparsified(np.fft.fft(basis, axis=1)[:, : size // 2 + 1].astype(np.complex64))
+        spectra = _sparsify(np.fft.fft(basis, axis=1)[:, : size // 2 + 1].astype(np.complex64))
         spectra = spectra.astype(np.complex128) * np.sqrt(SAMPLE_RATE / rate)
         spectra /= np.sqrt(periods * SAMPLE_RATE / own)[:, None]
         turns = np.outer(np.arange(size // 2 + 1), np.arange(size)) % size / size
@@ -136,7 +137,7 @@ def _octaves():
     return octaves
 
 
-def _wavelet(frequency, length, size):
+def _wavelet(frequency: float, length: float, size: int) -> NDArray[np.complex128]:
     """A complex tone of `frequency` cycles per sample under a periodic Hann window of unit sum, in the middle of `size`
     samples."""
     times = np.arange(-length // 2, length // 2)
@@ -145,7 +146,7 @@ def _wavelet(frequency, length, size):
     return np.pad(tone / np.abs(tone).sum(), (before, size - len(times) - before))
 
 
-def _sparsified(spectra):
+def _sparsify(spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Spectra without their smallest values, which together hold a share of the magnitude."""
     magnitude = np.abs(spectra)
     ordered = np.sort(magnitude, axis=1)

@@ -11,11 +11,18 @@ holds. *Recall*: the share of labels that hold which are among the five (of five
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
+from earshift.corpora.split import TEST
+from earshift.training.records import StreamScores
+from earshift.training.verma2023.corpus import ChunkedCorpus
+from earshift.training.verma2023.options import Diverse
+
+_TOP = 5
 _DRAWS = 64  # resamples that are computed together, so that memory does not grow with them
 
 
-def clip_scores(scores, clip, clips):
+def clip_scores(scores: NDArray[np.floating], clip: NDArray[np.int64], clips: int) -> NDArray[np.float64]:
     """Mean scores of every clip's chunks.
 
     Parameters
@@ -31,13 +38,17 @@ def clip_scores(scores, clip, clips):
     from scipy.sparse import csr_array
 
     share = 1 / np.bincount(clip, minlength=clips)[clip]
-    return csr_array((share, (clip, np.arange(len(clip)))), shape=(clips, len(clip))) @ scores.astype(np.float64)
+    means = csr_array((share, (clip, np.arange(len(clip)))), shape=(clips, len(clip)))
+    of_clips: NDArray[np.float64] = means @ scores.astype(np.float64)
+    return of_clips
 
 
 # ------------------------------------------------------------------------------------------------------------- top five
 
 
-def hits(scores, targets, *, k=5):
+def hits(
+    scores: NDArray[np.floating], targets: NDArray[np.bool_], *, k: int = _TOP
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Whether the k highest scores of a row hold a label, and what share of its labels they hold.
 
     Of equal scores the class that comes first is taken first.
@@ -59,7 +70,9 @@ def hits(scores, targets, *, k=5):
     return np.where(labels > 0, found > 0, np.nan), found / possible
 
 
-def mean_over_chunks(values, clip, counts):
+def mean_over_chunks(
+    values: NDArray[np.float64], clip: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Means of chunks' values in resamples of clips.
 
     Parameters
@@ -76,13 +89,17 @@ def mean_over_chunks(values, clip, counts):
     sums = np.bincount(clip[good], values[good], minlength=clips)
     numbers = np.bincount(clip[good], minlength=clips)
     total = counts @ numbers
-    return np.divide(counts @ sums, total, out=np.full(len(counts), np.nan), where=total > 0)
+    means = np.full(len(counts), np.nan)
+    np.divide(counts @ sums, total, out=means, where=total > 0)
+    return means
 
 
 # --------------------------------------------------------------------------------------------------- average precision
 
 
-def average_precisions(scores, targets, counts=None):
+def average_precisions(
+    scores: NDArray[np.floating], targets: NDArray[np.bool_], counts: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """Average precision of every class, as ``sklearn.metrics.average_precision_score`` has it, rows weighted by counts.
 
     Parameters
@@ -116,19 +133,20 @@ def average_precisions(scores, targets, counts=None):
     return found[0] if counts is None else found
 
 
-def mean_average_precision(precisions):
+def mean_average_precision(precisions: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean over the classes that have one, of :func:`average_precisions`; NaN where none has."""
     there = np.isfinite(precisions)
     total = there.sum(axis=-1)
-    return np.divide(
-        np.where(there, precisions, 0).sum(axis=-1), total, out=np.full(total.shape, np.nan), where=total > 0
-    )
+    sums = np.where(there, precisions, 0).sum(axis=-1)
+    means = np.full(total.shape, np.nan)
+    np.divide(sums, total, out=means, where=total > 0)
+    return means
 
 
 # ----------------------------------------------------------------------------------------------------------- resamples
 
 
-def resampled_counts(rng, groups, resamples):
+def resample_counts(rng: np.random.Generator, groups: NDArray[np.str_], resamples: int) -> NDArray[np.int64] | None:
     """How often each clip occurs in resamples of recordings.
 
     Parameters
@@ -147,11 +165,13 @@ def resampled_counts(rng, groups, resamples):
     return rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)[:, member]
 
 
-def interval(estimate, draws, confidence):
+def interval(
+    estimate: float, draws: NDArray[np.float64] | None, confidence: float
+) -> tuple[float | None, float | None]:
     """Percentile interval of a share from its resamples, shifted so that their mean is the estimate.
 
     A clip that is drawn twice is its own neighbour in the ranking, so average precision is higher on resamples than on
-    the data; the spread of the draws is what they tell.
+    the data; only the spread of the draws is used.
 
     Parameters
     ----------
@@ -169,3 +189,52 @@ def interval(estimate, draws, confidence):
     ends = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]) - draws.mean() + estimate
     low, high = np.clip(ends, 0, 1).tolist()
     return low, high
+
+
+# ----------------------------------------------------------------------------------------------------------- all scores
+
+
+def score_chunks(
+    scores: NDArray[np.floating],
+    clip: NDArray[np.int64],
+    targets: NDArray[np.bool_],
+    groups: NDArray[np.str_],
+    options: Diverse,
+) -> StreamScores:
+    """Mean average precision of clips and top-5 accuracy of chunks, with intervals over recordings.
+
+    Parameters
+    ----------
+    scores : float [shape=(chunks, tags)]
+    clip : int [shape=(chunks,)], the clip of each
+    targets : bool [shape=(clips, tags)]
+    groups : str [shape=(clips,)]
+    options : its seed, bootstrap and confidence
+    """
+    of_clips = clip_scores(scores, clip, len(targets))
+    counts = resample_counts(np.random.default_rng(options.seed), groups, options.bootstrap)
+    mean = float(mean_average_precision(average_precisions(of_clips, targets)))
+    any_hit, recall = hits(scores, targets[clip])
+    top = float(np.nanmean(any_hit))
+    of_map = of_top = None
+    if counts is not None:
+        of_map = mean_average_precision(average_precisions(of_clips, targets, counts))
+        of_top = mean_over_chunks(any_hit, clip, counts)
+    map_low, map_high = interval(mean, of_map, options.confidence)
+    top_low, top_high = interval(top, of_top, options.confidence)
+    return {
+        "map": mean, "map_low": map_low, "map_high": map_high, "top5": top, "top5_low": top_low,
+        "top5_high": top_high, "top5_recall": float(np.nanmean(recall)),
+    }  # fmt: skip
+
+
+def score_part(scores: NDArray[np.floating], corpus: ChunkedCorpus, part: str, options: Diverse) -> StreamScores:
+    """:func:`score_chunks` of a part of the training corpus."""
+    clips, clip = corpus.clips(part)
+    return score_chunks(scores, clip, corpus.targets[clips], corpus.data.groups(clips), options)
+
+
+def chance(corpus: ChunkedCorpus) -> float:
+    """Mean average precision of a constant: the mean share of test clips that a tag of theirs holds for."""
+    share = corpus.targets[corpus.data.places(TEST)].mean(axis=0)
+    return float(share[share > 0].mean()) if (share > 0).any() else float("nan")

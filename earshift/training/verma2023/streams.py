@@ -1,96 +1,111 @@
-"""The four streams by name: what each computes of a chunk, and the front end that makes it tokens.
+"""The four streams by name: the network from features to outputs, and how a trained one is opened.
 
-Conventions
------------
-Features are computed once and packed, so they are of the smallest number type that says what they say: a mask is bool,
-everything else float16. The Neuralogram is computed by a network that is trained before; its *first* features are what
-that network reads.
+Imports torch: import this module inside functions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Any
 
-from earshift.options import Interval, Options
-from earshift.training.verma2023 import end_to_end, neuralogram, pitch, timbre, transformer
-from earshift.training.verma2023.chunks import CHUNK, SLICES
-from earshift.training.verma2023.neuralogram import MobileNet
-from earshift.training.verma2023.timbre import Timbre
-from earshift.training.verma2023.transformer import Transformer
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
 
-PITCH, TIMBRE, END_TO_END, NEURALOGRAM = "pitch", "timbre", "end_to_end", "neuralogram"
-STREAMS = (PITCH, TIMBRE, END_TO_END, NEURALOGRAM)
+from earshift.training.arrays import Arrays, below, load_arrays
+from earshift.training.verma2023.chunks import SLICES
+from earshift.training.verma2023.end_to_end import FilterBank
+from earshift.training.verma2023.features import LOG_MEL, compute_features, shape_of
+from earshift.training.verma2023.mobilenet import MobileNet, compute_neuralogram
+from earshift.training.verma2023.options import END_TO_END, NEURALOGRAM, STREAMS, Networks
+from earshift.training.verma2023.transformer import Projection, Statistics, Stream
+
+MOBILENET, STREAM = "mobilenet.", "stream."  # before the names of arrays where a stream has a network of its own
+
+
+def build_network(stream: str, classes: int, wanted: Networks, *, statistics: Statistics | None = None) -> Stream:
+    """A stream from features to outputs.
+
+    Parameters
+    ----------
+    stream : one of :data:`earshift.training.verma2023.options.STREAMS`
+    classes : int
+    wanted : Networks
+    statistics : of the training chunks' features (:func:`earshift.training.verma2023.transformer.statistics_of`), where
+        :func:`earshift.training.verma2023.features.has_statistics`; None where weights are loaded, which bring them
+        along
+    """
+    width = wanted.transformer.width
+    if stream == END_TO_END:
+        front: nn.Module = nn.Sequential(FilterBank(wanted.filters), Projection(wanted.filters, width))
+        return Stream(front, classes, wanted.transformer, SLICES)
+    _, (tokens, numbers) = shape_of(stream, wanted)
+    return Stream(Projection(numbers, width, statistics), classes, wanted.transformer, tokens)
 
 
 @dataclass(frozen=True)
-class Networks(Options):
-    """Options of the networks. ``filters``: learned ones of the end-to-end stream."""
+class OpenStream:
+    """A trained stream in evaluation mode.
 
-    transformer: Transformer
-    timbre: Timbre
-    filters: Annotated[int, Interval(ge=1, le=4096)]
-    mobilenet: MobileNet
-
-
-def features(stream, chunks, options, *, mobilenet=None):
-    """What a stream reads of chunks.
-
-    Parameters
-    ----------
-    stream : one of :data:`STREAMS`
-    chunks : float32 [shape=(chunks, 16000)]
-    options : Networks
-    mobilenet : torch.nn.Module, the trained network of the Neuralogram
-
-    Returns
-    -------
-    np.ndarray, of the type and shape that :func:`shape` says, one row a chunk
+    mobilenet : the Neuralogram's own network, None for other streams
     """
-    if stream == PITCH:
-        return pitch.features(chunks)
-    if stream == TIMBRE:
-        return timbre.features(chunks, n_fft=options.timbre.n_fft, bands=options.timbre.bands)
-    if stream == END_TO_END:
-        return end_to_end.features(chunks)
-    return neuralogram.features(mobilenet, neuralogram.log_mel(chunks))
+
+    name: str
+    network: Stream
+    mobilenet: MobileNet | None
+    wanted: Networks
+    device: str
+
+    def embed(self, chunks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embeddings, float32 [shape=(chunks, width)], of chunks [shape=(chunks, 16000)]."""
+        if self.mobilenet is not None:
+            features: NDArray[Any] = compute_neuralogram(self.mobilenet, compute_features(LOG_MEL, chunks, self.wanted))
+        else:
+            features = compute_features(self.name, chunks, self.wanted)
+        return self.network.embedding(torch.from_numpy(features).to(self.device)).float().cpu().numpy()
 
 
-def shape(stream, options):
-    """Number type and shape of the features of one chunk: (str, tuple of int)."""
-    return {
-        PITCH: ("bool", (SLICES, pitch.BINS)),
-        TIMBRE: ("float16", (SLICES, timbre.COEFFICIENTS)),
-        END_TO_END: ("float16", (CHUNK,)),
-        NEURALOGRAM: ("float16", (neuralogram.PIECES, options.mobilenet.last)),
-    }[stream]
-
-
-def has_statistics(stream):
-    """Whether a stream's features have no scale of their own, and are brought to mean 0 and deviation 1."""
-    return stream in (TIMBRE, NEURALOGRAM)
-
-
-def network(stream, classes, options, *, statistics=None):
-    """A stream from features to outputs, see :func:`earshift.training.verma2023.transformer.network`.
+def open_stream(stream: str, arrays: Arrays, classes: int, wanted: Networks, device: str = "cpu") -> OpenStream:
+    """A stream with its weights.
 
     Parameters
     ----------
-    stream : one of :data:`STREAMS`
+    stream : one of :data:`earshift.training.verma2023.options.STREAMS`
+    arrays : of its file
     classes : int
-    options : Networks
-    statistics : of the training chunks' features (:func:`earshift.training.verma2023.transformer.statistics_of`), where
-        :func:`has_statistics`; None where weights are loaded, which bring them along
-
-    Returns
-    -------
-    torch.nn.Module
+    wanted : Networks
+    device : "cpu", "cuda" or "cuda:N"
     """
-    from torch import nn
+    network, mobilenet = build_network(stream, classes, wanted), None
+    if stream == NEURALOGRAM:
+        mobilenet = MobileNet(classes, wanted.mobilenet)
+        load_arrays(mobilenet, arrays, MOBILENET)
+        mobilenet.to(device).eval()
+    load_arrays(network, arrays, STREAM if stream == NEURALOGRAM else "")
+    return OpenStream(stream, network.to(device).eval(), mobilenet, wanted, device)
 
-    width = options.transformer.width
-    if stream == END_TO_END:
-        front = nn.Sequential(end_to_end.filter_bank(options.filters), transformer.projection(options.filters, width))
-        tokens = SLICES
-    else:
-        _, (tokens, numbers) = shape(stream, options)
-        front = transformer.projection(numbers, width, statistics=statistics)
-    return transformer.network(front, classes, options.transformer, tokens=tokens)
+
+def open_streams(
+    arrays: Arrays, names: Sequence[str], classes: int, wanted: Networks, device: str = "cpu"
+) -> list[OpenStream]:
+    """The streams of a model file in the order of :data:`earshift.training.verma2023.options.STREAMS`."""
+    several = len(names) > 1
+    return [
+        open_stream(stream, below(arrays, f"{stream}.") if several else arrays, classes, wanted, device)
+        for stream in STREAMS
+        if stream in names
+    ]
+
+
+def embed_chunks(opened: Sequence[OpenStream], chunks: NDArray[np.float32], *, size: int = 64) -> NDArray[np.float32]:
+    """Embeddings side by side, float32 [shape=(chunks, width * streams)].
+
+    Parameters
+    ----------
+    opened : from :func:`open_streams`
+    chunks : float32 [shape=(chunks, 16000)]
+    size : int, chunks at a time
+    """
+    with torch.inference_mode():
+        parts = [chunks[start : start + size] for start in range(0, len(chunks), size)]
+        return np.concatenate([np.hstack([stream.embed(part) for stream in opened]) for part in parts])

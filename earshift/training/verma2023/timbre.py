@@ -1,20 +1,17 @@
-"""The colour of a sound without its level: 12 MFCCs every 25 ms (Verma, 2023, section 3.2).
+"""The timbre of a sound without its level: 12 MFCCs every 25 ms (Verma, 2023, section 3.2).
 
 Conventions
 -----------
 ``librosa.feature.mfcc`` of every chunk at 16 kHz, hop of 400 samples, its first coefficient, the level, left out:
-periodic Hann window, centred, zeros beyond the ends; power in Slaney mel bands of unit area; decibels re 1, floored at
-1e-10 and at 80 dB below the loudest band of the chunk; orthonormal DCT-II. Centring gives 41 frames; the last, centred
-on the end of the chunk, is left out. Time comes first: (chunks, frames, coefficients).
+periodic Hann window, centred, zeros outside of the chunk; power in Slaney mel bands of unit area; decibels re 1,
+floored at 1e-10 and at 80 dB below the loudest band of the chunk; orthonormal DCT-II. Centring gives 41 frames; the
+last, centred on the end of the chunk, is left out. Time comes first: (chunks, frames, coefficients).
 """
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
+from numpy.typing import NDArray
 
 from earshift.audio.mel import hann, mel_filters, mel_spectrogram
-from earshift.options import Interval, Options
 from earshift.training.verma2023.chunks import SAMPLE_RATE, SLICE, SLICES
 
 COEFFICIENTS = 12
@@ -22,15 +19,7 @@ _FLOOR = 1e-10  # of the power
 _RANGE = 80.0  # dB below the loudest band of the chunk
 
 
-@dataclass(frozen=True)
-class Timbre(Options):
-    """What the text leaves open. ``n_fft`` in samples, ``bands`` of the mel scale."""
-
-    n_fft: Annotated[int, Interval(ge=400, le=8192)]
-    bands: Annotated[int, Interval(ge=13, le=256)]
-
-
-def features(chunks, *, n_fft, bands):
+def features(chunks: NDArray[np.float32], *, n_fft: int, bands: int) -> NDArray[np.float16]:
     """MFCCs 2 to 13 of every slice.
 
     Parameters
@@ -49,7 +38,7 @@ def features(chunks, *, n_fft, bands):
     return found
 
 
-def coefficients(chunk, *, n_fft, bands):
+def coefficients(chunk: NDArray[np.float32], *, n_fft: int, bands: int) -> NDArray[np.float32]:
     """MFCCs 2 to 13 of all frames of a chunk [shape=(16000,)], float32 [shape=(41, 12)]."""
     from scipy.fft import dct
 
@@ -63,4 +52,5 @@ def coefficients(chunk, *, n_fft, bands):
     )
     decibels = 10 * np.log10(np.maximum(power, np.float32(_FLOOR)))
     decibels = np.maximum(decibels, decibels.max() - np.float32(_RANGE))
-    return dct(decibels, type=2, norm="ortho")[:, 1 : COEFFICIENTS + 1]
+    cepstra: NDArray[np.float32] = dct(decibels, type=2, norm="ortho")
+    return cepstra[:, 1 : COEFFICIENTS + 1]

@@ -4,208 +4,155 @@ Conventions
 -----------
 A front end turns features of a chunk into tokens of one width, a sinusoid of their place is added, layers of attention
 follow, tokens are halved in number behind every second layer by the larger of neighbours, and their mean is the
-embedding. A head of two linear layers makes it K outputs.
+embedding. An odd last token has no neighbour and stays: no sound is dropped. A head of two linear layers makes the
+embedding K outputs.
 
 Layers are those of Vaswani et al. (2017): attention, then one hidden layer, each added to what it read and normalised
 afterwards; dropout acts on what is added. The text asks for 12 heads at a width of 64, which 12 does not divide. Heads
 have a width of their own here: ``head_width`` numbers for each query, key and value, whatever the width of tokens.
 
-torch is imported when a network is built.
+Imports torch: import this module inside functions.
 """
 
-from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Literal
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from earshift.options import Interval, Options
+from earshift.training.verma2023 import options
 
 _HALVED_EVERY = 2  # layers
 _BLOCK = 256  # chunks that statistics are summed over together, so that memory does not grow with them
 
-
-@dataclass(frozen=True)
-class Transformer(Options):
-    """Options. ``width`` is that of tokens and of the embedding, ``mlp`` that of the hidden layer of every layer,
-    ``hidden`` that of the head; ``pool_last``: halve the tokens behind the last layer, too, where it is an even one;
-    ``dense_activation``: behind the head's hidden layer.
-    """
-
-    layers: Annotated[int, Interval(ge=1, le=48)]
-    width: Annotated[int, Interval(ge=4, le=4096)]
-    mlp: Annotated[int, Interval(ge=1, le=16384)]
-    heads: Annotated[int, Interval(ge=1, le=256)]
-    head_width: Annotated[int, Interval(ge=1, le=1024)]
-    dropout: Annotated[float, Interval(ge=0, le=0.95)]
-    pool_last: bool
-    hidden: Annotated[int, Interval(ge=1, le=65536)]
-    dense_activation: Literal["relu", "none"]
+Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def network(front, classes, options, *, tokens):
-    """A stream: front end, transformer and head.
-
-    Parameters
-    ----------
-    front : torch.nn.Module, features of chunks -> (chunks, tokens, options.width)
-    classes : int
-    options : Transformer
-    tokens : int, that the front end gives
-
-    Returns
-    -------
-    torch.nn.Module
-        features -> outputs (chunks, classes), without a non-linearity; its ``embedding`` features ->
-        (chunks, options.width), its ``head`` what follows.
-    """
-    return _classes().Stream(front, classes, options, tokens)
-
-
-def head(inputs, classes, options):
-    """The classifier behind an embedding: linear, activation, linear; also the one on several embeddings side by side.
-
-    Parameters
-    ----------
-    inputs : int, of embeddings [shape=(chunks, inputs)]
-    classes : int
-    options : Transformer
-
-    Returns
-    -------
-    torch.nn.Module, embeddings -> outputs (chunks, classes), without a non-linearity
-    """
-    from torch import nn
-
-    activation = [nn.ReLU()] if options.dense_activation == "relu" else []
-    return nn.Sequential(nn.Linear(inputs, options.hidden), *activation, nn.Linear(options.hidden, classes))
-
-
-def projection(inputs, width, *, statistics=None):
+class Projection(nn.Module):
     """A linear layer on features that are brought to mean 0 and deviation 1 before.
+
+    Features of any number type [shape=(..., inputs)] -> [shape=(..., width)]. The statistics are saved along with the
+    weights.
 
     Parameters
     ----------
     inputs, width : int
     statistics : (mean, deviation) of the training chunks, each float [shape=(inputs,)], see :func:`statistics_of`;
-        None where features stay as they are
-
-    Returns
-    -------
-    torch.nn.Module, (..., inputs) of any number type -> (..., width); the statistics are saved along with the weights
+        None where features stay as they are, or where weights are loaded, which bring them along
     """
-    return _classes().Projection(inputs, width, statistics)
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, inputs: int, width: int, statistics: Statistics | None = None) -> None:
+        super().__init__()
+        mean, deviation = (np.zeros(inputs), np.ones(inputs)) if statistics is None else statistics
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
+        self.register_buffer("deviation", torch.as_tensor(deviation, dtype=torch.float32))
+        self.linear = nn.Linear(inputs, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        projected: Tensor = self.linear((features.float() - self.mean) / self.deviation)
+        return projected
 
 
-def statistics_of(features):
+class Layer(nn.Module):
+    """Attention and one hidden layer. The names of its parts stand in files of weights."""
+
+    def __init__(self, wanted: options.Transformer) -> None:
+        super().__init__()
+        self.heads, inner = wanted.heads, wanted.heads * wanted.head_width
+        self.asked = nn.Linear(wanted.width, 3 * inner)  # queries, keys and values
+        self.answered = nn.Linear(inner, wanted.width)
+        self.attended = nn.LayerNorm(wanted.width)
+        self.mlp = nn.Sequential(nn.Linear(wanted.width, wanted.mlp), nn.ReLU(), nn.Linear(wanted.mlp, wanted.width))
+        self.read = nn.LayerNorm(wanted.width)
+        self.dropout = nn.Dropout(wanted.dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        queries, keys, values = self.asked(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        heads = F.scaled_dot_product_attention(queries, keys, values)
+        tokens = self.attended(tokens + self.dropout(self.answered(heads.transpose(1, 2).flatten(2))))
+        tokens = self.read(tokens + self.dropout(self.mlp(tokens)))
+        return tokens
+
+
+def build_head(inputs: int, classes: int, wanted: options.Transformer) -> nn.Sequential:
+    """The classifier behind an embedding: linear, activation, linear; also one for several embeddings side by side.
+
+    Embeddings [shape=(chunks, inputs)] -> outputs [shape=(chunks, classes)], without a non-linearity.
+    """
+    activation = [nn.ReLU()] if wanted.dense_activation == "relu" else []
+    return nn.Sequential(nn.Linear(inputs, wanted.hidden), *activation, nn.Linear(wanted.hidden, classes))
+
+
+class Stream(nn.Module):
+    """Front end, transformer and head: features -> outputs [shape=(chunks, classes)], without a non-linearity.
+
+    Parameters
+    ----------
+    front : features of chunks -> (chunks, tokens, wanted.width)
+    classes : int
+    wanted : earshift.training.verma2023.options.Transformer
+    tokens : int, that the front end gives
+    """
+
+    positions: Tensor
+
+    def __init__(self, front: nn.Module, classes: int, wanted: options.Transformer, tokens: int) -> None:
+        super().__init__()
+        self.front = front
+        self.register_buffer("positions", torch.from_numpy(positions(tokens, wanted.width)), persistent=False)
+        self.layers = nn.ModuleList([Layer(wanted) for _ in range(wanted.layers)])
+        self.halves = [
+            number % _HALVED_EVERY == 0 and (number < wanted.layers or wanted.pool_last)
+            for number in range(1, wanted.layers + 1)
+        ]
+        self.head = build_head(wanted.width, classes, wanted)
+
+    def embedding(self, features: Tensor) -> Tensor:
+        """The embedding [shape=(chunks, width)]."""
+        tokens: Tensor = self.front(features) + self.positions
+        for layer, halves in zip(self.layers, self.halves, strict=True):
+            tokens = layer(tokens)
+            if halves:
+                tokens = F.max_pool1d(tokens.transpose(1, 2), 2, ceil_mode=True).transpose(1, 2)
+        return tokens.mean(dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.embedding(features))
+        return outputs
+
+
+def statistics_of(features: NDArray[Any], places: NDArray[np.int64] | None = None) -> Statistics:
     """Mean and deviation of every number of a slice, over chunks and slices.
 
     Parameters
     ----------
     features : float [shape=(chunks, slices, numbers)], or what is read in slices like it: a memory map, HDF5
+    places : int [shape=(some,)], the chunks that count; all by default
 
     Returns
     -------
     (float64 [shape=(numbers,)], float64 [shape=(numbers,)])
         Deviations of numbers that do not vary are 1.
     """
+    places = np.arange(len(features)) if places is None else places
     total, squares = np.zeros(features.shape[2]), np.zeros(features.shape[2])
-    for start in range(0, len(features), _BLOCK):
-        some = features[start : start + _BLOCK].astype(np.float64)
+    for start in range(0, len(places), _BLOCK):
+        some = features[places[start : start + _BLOCK]].astype(np.float64)
         total += some.sum(axis=(0, 1))
         squares += (some**2).sum(axis=(0, 1))
-    mean = total / (len(features) * features.shape[1])
-    deviation = np.sqrt(np.maximum(squares / (len(features) * features.shape[1]) - mean**2, 0))
+    count = len(places) * features.shape[1]
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return mean, np.where(deviation > 1e-6 * np.abs(mean), deviation, 1.0)
 
 
-def positions(tokens, width):
+def positions(tokens: int, width: int) -> NDArray[np.float32]:
     """Sinusoids of places (Vaswani et al., 2017, 3.5), float32 [shape=(tokens, width)]."""
     pair = np.arange(width) // 2 * 2
     angle = np.arange(tokens)[:, None] / 10000 ** (pair / width)
     return np.where(np.arange(width) % 2 == 0, np.sin(angle), np.cos(angle)).astype(np.float32)
-
-
-def token_counts(tokens, options):
-    """How many tokens every layer reads, and how many are averaged in the end.
-
-    An odd last token has no neighbour and stays: no sound is dropped.
-
-    Returns
-    -------
-    list of int, options.layers + 1 of them
-    """
-    counts = [tokens]
-    for layer in range(options.layers):
-        counts.append(-(-counts[-1] // 2) if _halves_behind(layer, options) else counts[-1])
-    return counts
-
-
-def parameter_count(module):
-    """How many numbers a module learns."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def _halves_behind(layer, options):
-    return (layer + 1) % _HALVED_EVERY == 0 and (layer + 1 < options.layers or options.pool_last)
-
-
-@cache
-def _classes():
-    from types import SimpleNamespace
-
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-
-    class Projection(nn.Module):
-        def __init__(self, inputs, width, statistics):
-            super().__init__()
-            mean, deviation = (np.zeros(inputs), np.ones(inputs)) if statistics is None else statistics
-            self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
-            self.register_buffer("deviation", torch.as_tensor(deviation, dtype=torch.float32))
-            self.linear = nn.Linear(inputs, width)
-
-        def forward(self, features):
-            return self.linear((features.float() - self.mean) / self.deviation)
-
-    class Layer(nn.Module):
-        def __init__(self, options):
-            super().__init__()
-            self.heads, inner = options.heads, options.heads * options.head_width
-            self.asked = nn.Linear(options.width, 3 * inner)  # queries, keys and values
-            self.answered = nn.Linear(inner, options.width)
-            self.attended = nn.LayerNorm(options.width)
-            self.mlp = nn.Sequential(
-                nn.Linear(options.width, options.mlp), nn.ReLU(), nn.Linear(options.mlp, options.width)
-            )
-            self.read = nn.LayerNorm(options.width)
-            self.dropout = nn.Dropout(options.dropout)
-
-        def forward(self, tokens):
-            queries, keys, values = self.asked(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-            heads = F.scaled_dot_product_attention(queries, keys, values)
-            tokens = self.attended(tokens + self.dropout(self.answered(heads.transpose(1, 2).flatten(2))))
-            return self.read(tokens + self.dropout(self.mlp(tokens)))
-
-    class Stream(nn.Module):
-        def __init__(self, front, classes, options, tokens):
-            super().__init__()
-            self.front = front
-            self.register_buffer("positions", torch.from_numpy(positions(tokens, options.width)), persistent=False)
-            self.layers = nn.ModuleList([Layer(options) for _ in range(options.layers)])
-            self.halves = [_halves_behind(layer, options) for layer in range(options.layers)]
-            self.head = head(options.width, classes, options)
-
-        def embedding(self, features):
-            tokens = self.front(features) + self.positions
-            for layer, halves in zip(self.layers, self.halves, strict=True):
-                tokens = layer(tokens)
-                if halves:
-                    tokens = F.max_pool1d(tokens.transpose(1, 2), 2, ceil_mode=True).transpose(1, 2)
-            return tokens.mean(dim=1)
-
-        def forward(self, features):
-            return self.head(self.embedding(features))
-
-    return SimpleNamespace(Projection=Projection, Stream=Stream)

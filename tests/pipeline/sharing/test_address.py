@@ -31,7 +31,7 @@ def test_a_folder_is_taken_with_its_absolute_path(tmp_path, workspace, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "printed"),
     [
         ("store", "write an absolute path"),
         ("../store", "write an absolute path"),
@@ -49,14 +49,14 @@ def test_a_folder_is_taken_with_its_absolute_path(tmp_path, workspace, monkeypat
         ("/srv/a\n[core]", "which DVC's configuration cannot hold"),
     ],
 )
-def test_addresses_that_are_not(workspace, tmp_path, given, told):
+def test_addresses_that_are_not(workspace, tmp_path, given, printed):
     here = tmp_path / "repository"
     here.mkdir()
     (tmp_path / "file").touch()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError) as caught:
         patch.chdir(here)
         address.normal(given.format(here=here))
-    assert told in str(caught.value)
+    assert printed in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_options(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("check", "value", "told"),
+    ("check", "value", "printed"),
     [
         (address.endpoint, "host:9000", "it must be http://host"),
         (address.endpoint, "http://ada:hush@host", "It belongs into"),
@@ -97,10 +97,10 @@ def test_options(tmp_path):
         (address.keyfile, __file__, "is no private key"),
     ],
 )
-def test_options_that_are_refused(check, value, told):
+def test_options_that_are_refused(check, value, printed):
     with pytest.raises(UserError) as caught:
         check(value)
-    assert told in str(caught.value) and "hush" not in str(caught.value) and KEY not in str(caught.value)
+    assert printed in str(caught.value) and "hush" not in str(caught.value) and KEY not in str(caught.value)
 
 
 def test_secrets_in_the_committed_configuration_are_refused():

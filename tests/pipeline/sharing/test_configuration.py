@@ -76,7 +76,7 @@ def test_an_option_alone_keeps_the_address(here, tmp_path, anywhere):
 
 
 @pytest.mark.parametrize(
-    ("url", "options", "told"),
+    ("url", "options", "printed"),
     [
         (None, {}, "no shared remote is set"),
         ("ssh://host/srv", {"profile": "lab"}, "PROFILE is for s3:// remotes"),
@@ -86,11 +86,11 @@ def test_an_option_alone_keeps_the_address(here, tmp_path, anywhere):
         ("{}/file/store", {}, "is it mounted?"),
     ],
 )
-def test_nothing_is_written_where_anything_is_wrong(here, workspace, url, options, told):
+def test_nothing_is_written_where_anything_is_wrong(here, workspace, url, options, printed):
     (workspace / "file").touch()
     with pytest.raises(UserError) as caught:
         configuration.set_remote(url and url.format(workspace), **options)
-    assert told in str(caught.value)
+    assert printed in str(caught.value)
     assert written(here) == (CONFIG,)
 
 

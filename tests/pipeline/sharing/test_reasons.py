@@ -21,7 +21,7 @@ def caused(error, cause):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "printed"),
     [
         (socket.gaierror(-2, "Name or service not known"), "no host of that name"),
         (ConnectionRefusedError(111, "Connect call failed"), "connection is refused"),
@@ -33,7 +33,7 @@ def caused(error, cause):
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
         (OSError(errno.EROFS, "Read-only file system"), "read-only"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory"), "a file is where a folder should be"),
-        (TimeoutError(), "no answer"),
+        (TimeoutError(), "no reply"),
         (botocore.exceptions.NoCredentialsError(), "AWS_ACCESS_KEY_ID"),
         (botocore.exceptions.ProfileNotFound(profile="lab"), "no such profile"),
         (caused(FileNotFoundError("..."), client_error("NoSuchBucket")), "no such bucket"),
@@ -49,8 +49,8 @@ def caused(error, cause):
         (ZeroDivisionError("nobody\nthought of it"), "ZeroDivisionError: nobody thought of it"),
     ],
 )
-def test_reasons(error, told):
-    assert told in reason(error) and "\n" not in reason(error)
+def test_reasons(error, printed):
+    assert printed in reason(error) and "\n" not in reason(error)
 
 
 def test_the_first_cause_counts_and_circles_end():

@@ -12,12 +12,12 @@ from earshift.pipeline import paths
 from earshift.pipeline.audio_files import corpus_audio_path
 from earshift.pipeline.perturb import perturb
 from earshift.pipeline.sharing.audio import pull_audio, push_audio
-from earshift.pipeline.sharing.reach import reached
+from earshift.pipeline.sharing.reach import reach
 
 
 @pytest.fixture
 def remote(tmp_path_factory):
-    return reached("shared", {"url": str(tmp_path_factory.mktemp("store"))})
+    return reach("shared", {"url": str(tmp_path_factory.mktemp("store"))})
 
 
 @pytest.fixture
@@ -68,12 +68,12 @@ def test_a_licence_is_kept_unless_told(settings, remote, capsys):
     assert not irmas.Irmas.shareable
     settings = kept(settings, True)
     settings.corpus = SimpleNamespace(
-        name="irmas", source=SimpleNamespace(shareable=False, licence=irmas.Irmas.licence)
+        name="irmas", chosen=SimpleNamespace(shareable=False, licence=irmas.Irmas.licence)
     )
     push_audio(settings, remote, ["gain"], wanted=False)
     assert there(remote) == []
-    told = capsys.readouterr().out
-    assert "the audio of irmas stays here" in told and "CC BY-NC-SA" in told and "AUDIO=1" in told
+    printed = capsys.readouterr().out
+    assert "the audio of irmas stays here" in printed and "CC BY-NC-SA" in printed and "AUDIO=1" in printed
     push_audio(settings, remote, ["gain"], wanted=True)
     assert len(there(remote)) == 3
     assert "CC BY-NC-SA" in capsys.readouterr().out

@@ -111,8 +111,8 @@ def test_all_of_it_and_nothing_twice(here, capsys):
     assert "has 8 outputs; new there: 0 files, 0 cached runs" in capsys.readouterr().out
     forget()
     sharing.pull()
-    told = capsys.readouterr().out
-    assert "8 outputs are here" in told and "2 cached runs" in told and "next: dvc repro" in told
+    printed = capsys.readouterr().out
+    assert "8 outputs are here" in printed and "2 cached runs" in printed and "next: dvc repro" in printed
     assert files() == EVERYTHING
     assert Path("plots/yamnet/gain/a.csv").read_text() == "yamnet gain\n"
     assert list(Path(".dvc/cache/runs").rglob("*")), "the run cache comes along"
@@ -143,11 +143,11 @@ def test_a_part_is_pushed(here, tmp_path):
 
 def test_names(here):
     settings = load()
-    assert sharing.chosen(settings, [], []) == sharing.Choice(["mfcc", "yamnet"], ["gain", "reverb"], False)
-    assert sharing.chosen(settings, ["yamnet", "mfcc"], []) == sharing.chosen(settings, [], [])
-    assert sharing.chosen(settings, [], ["reverb"]) == sharing.Choice(["mfcc", "yamnet"], ["reverb"], True)
+    assert sharing.choose(settings, [], []) == sharing.Choice(["mfcc", "yamnet"], ["gain", "reverb"], False)
+    assert sharing.choose(settings, ["yamnet", "mfcc"], []) == sharing.choose(settings, [], [])
+    assert sharing.choose(settings, [], ["reverb"]) == sharing.Choice(["mfcc", "yamnet"], ["reverb"], True)
     with pytest.raises(UserError, match=r"ENCODERS names 'openl3'; run.encoders in params.yaml has mfcc, yamnet"):
-        sharing.chosen(settings, ["mfcc", "openl3"], [])
+        sharing.choose(settings, ["mfcc", "openl3"], [])
     with pytest.raises(UserError, match="PERTURBATIONS names 'lowpass'.* gain, reverb"):
         sharing.push(perturbations=["lowpass"])
 
@@ -248,7 +248,7 @@ def web(tmp_path):
 def test_a_web_server_is_read(here, web, capsys):
     sharing.push()
     set_remote(web)
-    assert "it answers, and is only read" in capsys.readouterr().out
+    assert "it replies, and is only read" in capsys.readouterr().out
     forget()
     sharing.pull()
     assert files() == EVERYTHING
@@ -269,7 +269,7 @@ try:
     Path(sys.argv[1], "filler").write_bytes(bytes(32768))
     sharing.push()
 except UserError as error:
-    told = str(error)
+    printed = str(error)
 from earshift.storage.hashes import digest
 there = [p for p in Path(sys.argv[1]).rglob("files/md5/*/*") if not p.name.endswith(".tmp")]
 half = [str(p) for p in there if digest(p, "md5") != p.parent.name + p.name.removesuffix(".dir")]
@@ -278,7 +278,7 @@ sharing.push()
 for folder in ("data", "plots", ".dvc/cache"):
     shutil.rmtree(folder)
 sharing.pull()
-print(json.dumps([told, half]))
+print(json.dumps([printed, half]))
 """
 
 
@@ -293,9 +293,9 @@ def test_a_remote_whose_disk_is_full(here, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert run.returncode == 0, run.stderr
-    told, half = json.loads(run.stdout.splitlines()[-1])
-    assert "its disk is full; free some space there" in told and "the same command goes on from there" in told
-    assert "\n" not in told and half == []
+    printed, half = json.loads(run.stdout.splitlines()[-1])
+    assert "its disk is full; free some space there" in printed and "the same command goes on from there" in printed
+    assert "\n" not in printed and half == []
     assert files() == EVERYTHING
 
 

@@ -1,1 +1,0 @@
-"""A file per reader: ``target(data)`` gives it bytes as a file would (:mod:`fuzz`)."""
