@@ -23,16 +23,16 @@ TRACKED = """
 import os
 from pathlib import Path
 from results_on_disk import write_pair, write_results, write_robustness
-from earshift.report import track
+from earshift.pipeline.tracking import track
 
 root = Path.cwd()
 write_results(root)
 os.environ["DVC_EXP_NAME"] = "calm"
-track.main()
+track.track()
 write_pair(root, "mfcc", "gain", 0.75)
 write_robustness(root, "mfcc", "gain", 0.25)
 os.environ["DVC_EXP_NAME"] = "louder"
-track.main()
+track.track()
 """
 START_SECONDS = 90
 ROW = 45  # height in pixels of a row in the compare page's table of metrics
