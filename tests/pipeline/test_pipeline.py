@@ -21,7 +21,15 @@ def test_everything_is_there(first):
         assert row["samplewise_published_r2"] == pytest.approx(1, abs=1e-6)
         assert row["null_r2_mean"] < 0.2 and -1 <= row["heldout_r2"] <= 1
         assert 1 <= row["effective_rank"] <= 44
-    for name in ("headline", "cca_scatter", "svd_spectra", "umap_maps", "roc_auc_mfcc", "other_methods_yamnet", "ranking"):
+    for name in (
+        "headline",
+        "cca_scatter",
+        "svd_spectra",
+        "umap_maps",
+        "roc_auc_mfcc",
+        "other_methods_yamnet",
+        "ranking",
+    ):
         assert (first.root / f"plots/figures/{name}.png").stat().st_size > 5000
     assert not list(first.root.glob("data/**/.*.tmp"))
 
