@@ -1,16 +1,15 @@
-"""Embeddings by one encoder, of the original clips or under a perturbation: ``ENCODER PERTURBATION|original``."""
+"""Stage ``embed``: ``python -m stages.embed ENCODER PERTURBATION``, or ``original`` for the clips as they are."""
 
-import sys
-
+from earshift.perturbations.base import ORIGINAL
+from earshift.pipeline.arguments import read_arguments
 from earshift.pipeline.command import command
-from earshift.pipeline.config import load
 from earshift.pipeline.embed import embed
 
 
 @command
 def main() -> None:
-    encoder, perturbation = sys.argv[1:]
-    embed(load(), encoder, perturbation)
+    config, (encoder, perturbation) = read_arguments(__doc__, "encoder", "perturbation", also=[ORIGINAL])
+    embed(config, encoder, perturbation)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,13 @@
 """Stage ``performance``: ``python -m stages.performance ENCODER``, scores of the networks that are trained here."""
 
-import argparse
-
-from earshift.errors import UserError
+from earshift.pipeline.arguments import read_arguments
 from earshift.pipeline.command import command
-from earshift.pipeline.config import load
 from earshift.pipeline.performance import evaluate
 
 
 @command
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("encoder")
-    encoder, config = parser.parse_args().encoder, load()
-    if encoder not in config.encoders:
-        raise UserError(f"unknown encoder {encoder!r}; params.yaml configures {', '.join(config.encoders)}")
+    config, (encoder,) = read_arguments(__doc__, "encoder")
     evaluate(config, encoder)
 
 

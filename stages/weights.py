@@ -1,19 +1,14 @@
-"""Weights of one encoder: ``python -m stages.weights ENCODER``; without a name, of all encoders in ``run.encoders``."""
+"""Stage ``weights``: ``python -m stages.weights ENCODER``, the checked and converted weights of an encoder."""
 
-import sys
-
+from earshift.pipeline.arguments import read_arguments
 from earshift.pipeline.command import command
-from earshift.pipeline.config import load
-from earshift.pipeline.weights import convert, fetch_all
+from earshift.pipeline.weights import convert
 
 
 @command
 def main() -> None:
-    params = load()
-    if len(sys.argv) > 1:
-        convert(params, sys.argv[1])
-    else:
-        fetch_all({name: params.encoders[name] for name in params.run.encoders})
+    config, (encoder,) = read_arguments(__doc__, "encoder")
+    convert(config, encoder)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 from results_on_disk import dump, write_comparison, write_params
 
+from earshift.pipeline import report_inputs
 from earshift.report import summary
 from stages import summary as stage
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+def show():
+    """What ``earshift show`` prints."""
+    summary.show(report_inputs.results())
+
 
 # what results_on_disk writes for the first pair, spelled out
 FIRST = {
@@ -79,7 +86,7 @@ def written(world):
 
 
 def test_numbers(world):
-    stage.main([])
+    stage.main()
     content = written(world)
     assert list(content) == ["mfcc", "musicnn"] and list(content["mfcc"]) == ["gain", "reverb"]
     first = content["mfcc"]["gain"]
@@ -95,18 +102,18 @@ def test_nulls_are_left_out_and_shown_as_a_dash(world, capsys):
     content = json.loads(path.read_text())
     content["global"] = dict.fromkeys(content["global"])
     dump(path, content)
-    stage.main([])
+    stage.main()
     assert set(FIRST) - set(written(world)["mfcc"]["gain"]) == {
         "heldout_r2", "heldout_r2_low", "heldout_r2_high", "null_r2_mean", "null_r2_p95", "published_r2"
     }  # fmt: skip
-    stage.main(["--show"])
+    show()
     row = capsys.readouterr().out.splitlines()[3]
     assert " ".join(row.split()) == "mfcc gain - [-, -] -, - - 1.00, 0.41, 0.05 5.2 [4.8, 5.8] of 24 (12.5)"
 
 
 def test_table(world, capsys):
     (world / "metrics/summary.json").unlink()
-    stage.main(["--show"])
+    show()
     assert not (world / "metrics/summary.json").exists(), "--show writes nothing"
     lines = capsys.readouterr().out.splitlines()
     assert lines[:7] == [
@@ -131,7 +138,7 @@ def blocks(text):
 
 
 def test_what_it_costs_and_what_removing_helps(world, capsys):
-    stage.main(["--show"])
+    show()
     found = blocks(capsys.readouterr().out)
     assert found["ROC AUC of ori"][1:5] == [
         "encoder  perturbation  [low, high]           [low, high]           [low, high] at value",
@@ -151,7 +158,7 @@ def test_what_it_costs_and_what_removing_helps(world, capsys):
 
 
 def test_whether_neighbours_stay(world, capsys):
-    stage.main(["--show"])
+    show()
     found = blocks(capsys.readouterr().out)["nearest is own"]
     assert found[1].split() == ["encoder", "perturbation", "audio,", "DTW", "Euclidean", "[low,", "high]", "cosine",
                                 "SiMPle,", "cosine", "DTW,", "Euclidean"]  # fmt: skip
@@ -165,10 +172,10 @@ def test_distances_that_were_left_out(world, capsys):
         for part in ("overall", "originals"):
             content[part] = {name: n for name, n in content[part].items() if "cosine" not in name}
         dump(path, content)
-    stage.main([])
+    stage.main()
     first = written(world)["mfcc"]["gain"]
     assert first["within_euclidean"] == 0.75 and not {name for name in first if "cosine" in name}
-    stage.main(["--show"])
+    show()
     found = blocks(capsys.readouterr().out)["nearest is own"]
     assert found[3].split() == ["mfcc", "gain", "0.94", "0.75", "[0.73,", "0.77]", "-", "-", "0.25"]
 
@@ -183,12 +190,12 @@ def test_best_and_worst_are_among_those_with_numbers(world, capsys):
     by_method["cca"]["forward"]["p_holm"] = 0.0004
     by_method["samplewise_cca_svd_0.4"]["forward"]["p_holm"] = None
     dump(path, content)
-    stage.main([])
+    stage.main()
     first = written(world)["mfcc"]["gain"]
     assert (first["best_method"], first["best_area"]) == ("samplewise_cca_svd_0.4", 0.0078125)
     assert (first["worst_method"], first["worst_area"]) == ("cca", -0.03125)
     assert not {name for name in first if name.startswith("ceiling")} and "best_area_p" not in first
-    stage.main(["--show"])
+    show()
     row = blocks(capsys.readouterr().out)["best removal: "][3]
     assert " ".join(row.split()) == "mfcc gain SVD 0.4 +0.008, p - CCA -0.031, p < 0.001 - [-, -]"
 
@@ -203,12 +210,12 @@ def test_a_pair_without_classifiers_says_so(world, capsys):
         of |= dict.fromkeys(("forward", "backward", "matched"))
     dump(path, content)
     write_comparison(world)
-    stage.main([])
+    stage.main()
     first = written(world)["mfcc"]["gain"]
     assert set(FIRST) - set(first) == {n for n in FIRST if "roc" in n or "drop" in n or "worst" in n or "best" in n
                                        or "ceiling" in n or "severity" in n}  # fmt: skip
     capsys.readouterr()
-    stage.main(["--show"])
+    show()
     found = blocks(capsys.readouterr().out)
     assert " ".join(found["ROC AUC of ori"][3].split()) == "mfcc gain - [-, -] - [-, -] - [-, -] at -"
     assert " ".join(found["best removal: "][3].split()) == "mfcc gain - - - [-, -]"
@@ -223,7 +230,7 @@ def test_many_encoders_wrap_between_encoders(world, capsys):
         content["measures"]["lsd_db"]["gain"][f"encoder-{i}"] = {**line, "rank": 3.0 + i}
     content["measures"]["lsd_db"]["gain"]["last"] = {**dict.fromkeys(line), "problem": "every vector is the same, " * 9}
     dump(world / "metrics/comparison.json", content)
-    stage.main(["--show"])
+    show()
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 112
     start = next(i for i, line in enumerate(lines) if line.startswith("  gain     1 mfcc 0.0093 (100 %)   2 musicnn"))
@@ -239,7 +246,7 @@ def test_methods_that_were_left_out(world):
         content = json.loads(path.read_text())
         content["methods"] = {"none": content["methods"]["none"]}
         dump(path, content)
-    stage.main([])
+    stage.main()
     first = written(world)["mfcc"]["gain"]
     assert first["mean_drop"] == 0.0625 and not {n for n in first if n.startswith(("best", "worst_method", "ceiling"))}
 
@@ -262,7 +269,7 @@ def test_table_keeps_its_width_with_negative_numbers_and_high_ranks(world, capsy
         content = json.loads(path.read_text())
         content["overall"] |= {"effective_rank": 15.5, "effective_rank_low": 14.5, "effective_rank_high": 16.5}
         dump(path, content)
-    stage.main(["--show"])
+    show()
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("encoder  perturb") and max(map(len, lines)) <= 112
     row = "musicnn reverb -0.25 [-0.50, -0.12] -0.12, 0.05 0.81 1.00, -0.25, 0.05 15.5 [14.5, 16.5] of 24 (12.5)"
@@ -272,7 +279,7 @@ def test_table_keeps_its_width_with_negative_numbers_and_high_ranks(world, capsy
 def test_only_the_selection_is_read(world):
     dump(world / "metrics/cca/yamnet/gain.json", {"stale": True})
     write_params(world, ("musicnn",), ("reverb",))
-    stage.main([])
+    stage.main()
     assert written(world).keys() == {"musicnn"} and written(world)["musicnn"].keys() == {"reverb"}
 
 
@@ -284,18 +291,19 @@ def test_only_the_selection_is_read(world):
 def test_a_missing_file_is_named(world, name):
     (world / name).unlink()
     with pytest.raises(SystemExit, match=rf"{name} is missing; `dvc repro` computes it"):
-        stage.main([])
+        stage.main()
 
 
 def test_a_broken_file_is_named(world):
     (world / "metrics/svd/mfcc/gain.json").write_text('{"overall": ')
     with pytest.raises(SystemExit, match="metrics/svd/mfcc/gain.json does not hold what this version writes"):
-        stage.main([])
+        stage.main()
 
 
 def test_imports_nothing_heavy(world):
     code = (
-        "import sys; from stages import summary; summary.main(['--show']);"
+        "import sys; from stages import summary; from earshift.pipeline import report_inputs;"
+        "from earshift.report.summary import show; summary.main(); show(report_inputs.results());"
         "print({'mlflow', 'matplotlib', 'pandas', 'torch', 'librosa'} & set(sys.modules))"
     )
     run = subprocess.run(
