@@ -160,7 +160,7 @@ def test_extent_and_type_are_those_of_the_clips(corpus):
     assert corpus.dtype(recordings) == ("int16" if sixteen_bit else "float32")
 
 
-def test_identity_is_plain_and_stable(corpus, workspace):
+def test_content_hash_is_plain_and_stable(corpus, workspace):
     recordings = corpus.recordings()
     hashes = corpus.content_hashes(recordings)
     assert json.loads(json.dumps(hashes, allow_nan=False)) == hashes == corpus.content_hashes(recordings)

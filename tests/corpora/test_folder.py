@@ -319,7 +319,7 @@ def test_a_table_that_is_missing(tmp_path, folder, write):
 # ------------------------------------------------------------------------------------------------------------- hashes
 
 
-def test_identity_follows_content_and_labels(labelled, workspace, tmp_path, write):
+def test_content_hash_follows_content_and_labels(labelled, workspace, tmp_path, write):
     corpus = labelled("file,label\na.wav,x\n")
 
     def hashes():

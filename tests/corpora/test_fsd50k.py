@@ -127,7 +127,7 @@ def test_a_stand_in_needs_to_be_wanted(mirror, monkeypatch):
         make().recordings()
 
 
-def test_identity_follows_audio_and_labels(root, workspace, rewritten):
+def test_content_hash_follows_audio_and_labels(root, workspace, rewritten):
     corpus = make(root)
     before = corpus.content_hashes(corpus.recordings())
     rewritten("dev.csv", '1021,"Rain', '1021,"Speech,Human_voice,Rain')

@@ -144,7 +144,7 @@ def test_clips_are_stems_added_up(midi):
 
 
 @pytest.mark.parametrize("loudness", [-20, -10])
-def test_stems_of_a_clip_are_levelled_alike(midi, loudness):
+def test_stems_of_a_clip_have_its_loudness(midi, loudness):
     """Each stem is its part of the mix times what the clip as a whole was matched by, rounded-off peaks included."""
     corpus = midi(pieces=1, excerpts=1, clip_seconds=0.5, loudness=loudness)
     recording = corpus.recordings()[10]  # a voice, whose peaks pass the knee at -10 LUFS

@@ -573,7 +573,7 @@ def test_a_table_that_tears_a_recording(root, table):
 # ------------------------------------------------------------------------------------------------------------- hashes
 
 
-def test_identity_follows_audio_and_table(root, workspace, table):
+def test_content_hash_follows_audio_and_table(root, workspace, table):
     def hashes(path=None):
         corpus = make(root, path)
         return corpus.content_hashes(corpus.recordings())
@@ -598,7 +598,7 @@ def test_identity_follows_audio_and_table(root, workspace, table):
     assert hashes(path)["split_csv"] != with_table["split_csv"] and hashes(path)["audio"] == with_table["audio"]
 
 
-def test_identity_of_a_stand_in_archive(mirror):
+def test_content_hash_of_a_stand_in_archive(mirror):
     corpus = make()
     hashes = corpus.content_hashes(corpus.recordings())
     assert hashes == {

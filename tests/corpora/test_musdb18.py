@@ -116,7 +116,7 @@ def test_wav_files_that_are_wrong_are_found_by_their_headers(musdb, track):
     assert corpus.extent(recordings) == (len(clips), sum(clip.audio.size for clip in clips if not clip.problem))
 
 
-def test_identity_follows_what_is_read(musdb, track, workspace):
+def test_content_hash_follows_what_is_read(musdb, track, workspace):
     folder = track("A - One")
     corpus = musdb()
     first = corpus.content_hashes(corpus.recordings())

@@ -203,7 +203,7 @@ def test_recordings_join_by_the_names_of_their_folders(folder):
         np.testing.assert_array_equal(clip.audio, corpus.clips(recording)[0].audio)
 
 
-def test_identity_follows_the_recordings(folder, workspace):
+def test_content_hash_follows_the_recordings(folder, workspace):
     plain, corpus = make(), make(folder=str(folder))
     before = corpus.content_hashes([])
     assert "files" not in plain.content_hashes([]) and before != plain.content_hashes([])

@@ -1,4 +1,4 @@
-"""musicnn against what the published TensorFlow graphs answered, and against a port that takes no short cut."""
+"""musicnn against what the published TensorFlow graphs give, and against a port that takes no short cut."""
 
 import re
 from pathlib import Path

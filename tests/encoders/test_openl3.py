@@ -1,4 +1,4 @@
-"""OpenL3 against what openl3 0.4.2 on TensorFlow 2.15 answered, and against plain computations of its parts.
+"""OpenL3 against what openl3 0.4.2 on TensorFlow 2.15 gives, and against plain computations of its parts.
 
 fixtures/openl3_reference.npz and openl3_cases.npz hold embeddings that openl3 0.4.2 itself computed (kapre front end,
 weights of openl3_layout.SEED): of openl3_chirp_mono_44k.wav, and of the clips in CASES. Where this was written the

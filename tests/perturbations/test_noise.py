@@ -83,7 +83,7 @@ def test_noise_belongs_to_the_clip_and_the_seed(kind, clip, rng):
         assert abs(np.mean(stranger * first)) < 0.5
 
 
-def test_levelled_it_is_the_studys_mix(clip):
+def test_level_matched_it_is_the_studys_mix(clip):
     """Both peak-normalised, scaled to RMS 1 and 10 ** (-SNR / 20), summed, peak-normalised, then match_loudness."""
     noise = draw_pink_noise(clip.shape[1], generator(clip, 0)).astype(np.float64)
     signal = clip.astype(np.float64) / np.abs(clip).max()

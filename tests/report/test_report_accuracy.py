@@ -1,4 +1,4 @@
-"""Robustness against accuracy: what is drawn, which pairs the question is about, and what counts as an answer."""
+"""Robustness against accuracy: what is drawn, which pairs the question is about, and what counts as a finding."""
 
 import json
 from types import SimpleNamespace
