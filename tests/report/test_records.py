@@ -126,7 +126,7 @@ def test_parameters_are_short_and_hold_no_grid(world):
     parent, _, _, child, _ = made()
     assert parent.params["run.encoders"] == "mfcc musicnn" and parent.params["corpus.general_midi.pieces"] == "8"
     assert child.params["encoder.model"] == "MSD_musicnn" and child.params["perturb.clip"] == "null"
-    assert child.params["fidelity"] == "corrected" and child.params["cca.permutations"] == "200"
+    assert child.params["fidelity"] == "corrected" and child.params["cca.permutations"] == "9"
     assert child.params["dim"] == "753" and child.params["unit"] == "dB"
     assert not any("grid" in name or "folder" in name for name in {**parent.params, **child.params})
     assert child.grid == {"perturbation": "gain", "unit": "dB", "values": GRIDS["gain"][1]}
@@ -223,12 +223,12 @@ def test_what_the_stages_took_is_beside_the_results(world):
     write_profile("corpus", seconds=1.5, peak_mib=64.0)
     after = made()
     assert [record.digest for record in after] == before
-    assert dict((name, value) for name, value, _ in after[1].taken) == {
+    assert dict((name, value) for name, value, _ in after[1].costs) == {
         "profile/embed_seconds": 2.5, "profile/embed_peak_mib": 128, "profile/embed_clips_computed": 7,
         "profile/embed_clips_reused": 3, "profile/embed_clips_per_second": 3.5,
     }  # fmt: skip
-    assert list(after[0].profiles) == ["corpus"] and after[0].taken[0] == ("profile/corpus_seconds", 1.5, 0)
-    assert not after[2].profiles and not after[2].taken
+    assert list(after[0].profiles) == ["corpus"] and after[0].costs[0] == ("profile/corpus_seconds", 1.5, 0)
+    assert not after[2].profiles and not after[2].costs
 
 
 def test_what_other_runs_took_is_left_out(world):
