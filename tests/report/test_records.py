@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from results_on_disk import GRIDS, dump, write_lock, write_pair, write_params
+from results_on_disk import GRIDS, dump, write_lock, write_pair, write_params, write_results
 
 from earshift.errors import UserError
 from earshift.pipeline import paths, profile, report_inputs
@@ -130,7 +130,11 @@ def test_parameters_are_short_and_hold_no_grid(world):
     assert child.params["dim"] == "753" and child.params["unit"] == "dB"
     assert not any("grid" in name or "folder" in name for name in {**parent.params, **child.params})
     assert child.grid == {"perturbation": "gain", "unit": "dB", "values": GRIDS["gain"][1]}
-    assert made()[2].params["perturbation.damping"] == "0.5"
+
+
+def test_options_of_a_perturbation_are_parameters_of_its_pairs(world):
+    write_results(world, perturbations=("gain", "pitch"))
+    assert "perturbation.level" not in made()[1].params and made()[2].params["perturbation.level"] == "true"
 
 
 def test_the_corpus_is_the_dataset(world):
