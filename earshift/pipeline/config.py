@@ -297,15 +297,25 @@ def _named(found: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _check_run(kind: str, names: tuple[str, ...], configured: dict[str, Any]) -> None:
-    """Refuse names in ``run`` that have no section, or that no file and no stage of DVC can have."""
+    """Refuse names in ``run`` that have no section, or that a file, a stage of DVC or a shell would misread."""
+    seen: dict[str, str] = {}
     for name in names:
         if name not in configured:
             raise UserError(
                 f"run.{kind} names {name!r}, which has no section under {kind}; configured: {', '.join(configured)}"
                 f"{hint(name, configured)}"
             )
-        if not re.fullmatch(r"\w[\w-]*", name):
-            raise UserError(f"run.{kind} names {name!r}; a name must be of letters, digits, _ and -")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise UserError(
+                f"run.{kind} names {name!r}; a name must begin with a letter or a digit of ASCII, "
+                "and hold only letters, digits, _ and -"
+            )
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise UserError(
+                f"run.{kind} names {other!r} and {name!r}, which are one folder where file names ignore case; "
+                "rename one of them"
+            )
 
 
 def _require_sections(document: object, key: str) -> dict[str, Any]:

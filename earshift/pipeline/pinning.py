@@ -1,15 +1,14 @@
-"""earshift: how far does an embedding move when the ear hardly notices?
+"""The same numbers everywhere: settings of numerical libraries, made before any of them starts.
 
-Rooms, in the order in which data flows: corpus, perturb, encode, analyse, report.
-A room never imports from one that stands after it.
-
-The same numbers everywhere: before any numerical library starts, this package asks for one thread per process (sums
-then do not depend on the number of cores, and worker processes do not fight over them) and, on x86, for the AVX2 code
-paths that every such machine has (wider vector units add in another order). EARSHIFT_NATIVE=1 lifts the second rule.
+One thread per process: sums then do not depend on the number of cores, and worker processes do not compete for them.
+On x86, the AVX2 code paths that every machine of the last ten years has, since wider vector units add in another order;
+Numba compiles for that target (x86-64-v3) as well, not for the processor that it finds. EARSHIFT_NATIVE=1 lifts the
+second rule. Stages, workers and the command line import this module first; a notebook that imports earshift does not.
 """
 
 import importlib.util
 import os
+import platform
 import sys
 
 if importlib.util.find_spec("h5py") is None:
@@ -27,6 +26,8 @@ if os.environ.get("EARSHIFT_NATIVE") != "1":
         OPENBLAS_CORETYPE="Haswell",
         NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR",
     )
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        _settings.update(NUMBA_CPU_NAME="x86-64-v3", NUMBA_CPU_FEATURES="+avx2,+fma,+bmi,+bmi2,+lzcnt,+f16c,+movbe")
 # Not so in a process that somebody else started and that has numpy already, such as a worker of a cluster
 SETTINGS_HOLD = "numpy" not in sys.modules or _settings.items() <= os.environ.items()
 os.environ.update(_settings)

@@ -173,9 +173,21 @@ def test_old_words_in_values_say_the_new_ones(edited, monkeypatch):
         edited({"run.encoders": ["mfcc"], "comparison.severity": "old"})
 
 
-def test_names_in_run_can_be_files_and_stages(workspace):
+@pytest.mark.parametrize(
+    "name", ["my.mfcc", "x;touch PWNED;#", "a/b", "..", "-x", "_x", "$(x)", "`x`", "a b", "x\n", "ünïcode"]
+)
+def test_names_in_run_can_be_files_stages_and_words_of_a_shell(workspace, name):
     document = config.read()
-    document["encoders"]["my.mfcc"] = {"class": "earshift.encoders.mfcc:Mfcc", **document["encoders"]["mfcc"]}
-    document["run"]["encoders"] = ["my.mfcc"]
-    with pytest.raises(UserError, match=r"run.encoders names 'my\.mfcc'; a name must be of letters, digits, _ and -"):
+    document["encoders"][name] = {"class": "earshift.encoders.mfcc:Mfcc", **document["encoders"]["mfcc"]}
+    document["run"]["encoders"] = [name]
+    with pytest.raises(UserError, match="run.encoders.*letter") as raised:
+        config.parse(document)
+    assert repr(name) in str(raised.value)
+
+
+def test_names_in_run_differ_by_more_than_case(workspace):
+    document = config.read()
+    document["encoders"]["MFCC"] = {"class": "earshift.encoders.mfcc:Mfcc", **document["encoders"]["mfcc"]}
+    document["run"]["encoders"] = ["mfcc", "MFCC"]
+    with pytest.raises(UserError, match="run.encoders names 'mfcc' and 'MFCC', which are one folder"):
         config.parse(document)
