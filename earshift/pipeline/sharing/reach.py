@@ -25,12 +25,14 @@ class Shared:
     url : str
     files : dvc_objects.fs.base.FileSystem
     path : str, its root there
+    verified : bool, whether DVC hashes what it brings before it uses it
     """
 
     name: str
     url: str
     files: Any
     path: str
+    verified: bool = False
 
     @property
     def writable(self) -> bool:
@@ -156,7 +158,7 @@ def reach(name: str, options: Mapping[str, str]) -> Shared:
         os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")  # else one asks for minutes who is not there
     try:
         kind, config, path = get_cloud_fs({"remote": {name: settings}, "core": {}}, name=name)
-        return Shared(name, url, kind(**config), path)
+        return Shared(name, url, kind(**config), path, verified=bool(config.get("verify")))
     except (RemoteMissingDepsError, ImportError) as error:
         raise UserError(f"{url}: {NO_CLIENT}") from error
     except ConfigError as error:

@@ -83,6 +83,11 @@ def pull(*, audio: bool = False, encoders: Sequence[str] = (), perturbations: Se
     if not paths.LOCK.is_file():
         raise UserError(f"{paths.LOCK} is missing, so there is nothing to pull by; `git pull` may bring it")
     remote = shared()
+    if not remote.verified:
+        raise UserError(
+            f"{remote.url}: DVC would not compare what comes from there with the hashes in {paths.LOCK}; "
+            f"`dvc remote modify {remote.name} verify true` makes it, then pull again"
+        )
     if not remote.check_reading():
         raise UserError(f"{remote.url}: nothing is there yet; whoever ran the pipeline says `make push`")
     with _repository() as repo:

@@ -41,7 +41,8 @@ def written(here):
 def test_a_folder_becomes_the_default_remote(here, workspace, capsys):
     configuration.set_remote(str(workspace / "store"))
     assert written(here) == (
-        CONFIG.replace("false\n", "false\n    remote = shared\n") + f'[remote "shared"]\n    url = {workspace}/store\n',
+        CONFIG.replace("false\n", "false\n    remote = shared\n")
+        + f'[remote "shared"]\n    url = {workspace}/store\n    verify = true\n',
     )
     assert configuration.shared().url == str(workspace / "store")
     assert "written, read back and compared" in capsys.readouterr().out

@@ -218,7 +218,7 @@ def test_what_is_not_committed_is_told(here, capsys):
 
 def test_no_remote_and_a_remote_that_is_only_read(here, monkeypatch):
     Path(".dvc/config").write_text(
-        "[core]\n    remote = shared\n['remote \"shared\"']\n    url = http://127.0.0.1:1/\n"
+        "[core]\n    remote = shared\n['remote \"shared\"']\n    url = http://127.0.0.1:1/\n    verify = true\n"
     )
     with pytest.raises(UserError, match="is only read"):
         sharing.push()
@@ -361,3 +361,26 @@ def test_a_server_that_drops_the_connection(here, dropping):
     forget()
     sharing.pull()
     assert files() == EVERYTHING
+
+
+def test_a_folder_that_was_tampered_with_on_the_remote_is_refused(here, tmp_path):
+    sharing.push()
+    forget()
+    (listing,) = (p for p in (tmp_path / "store").rglob("*.dir") if "LICENCE.txt" in p.read_text())
+    content = listing.read_text()
+    listing.chmod(0o644)
+    listing.write_text(content.replace("LICENCE.txt", "../../code.py"))
+    with pytest.raises(UserError, match="lacks data/corpus"):
+        sharing.pull()
+    assert not list(here.rglob("code.py"))
+    listing.write_text(content)
+    sharing.pull()
+    assert files() == EVERYTHING
+
+
+def test_a_remote_that_nothing_verifies_is_refused(here):
+    sharing.push()
+    config = Path(".dvc/config")
+    config.write_text(config.read_text().replace("verify = true", "verify = false"))
+    with pytest.raises(UserError, match="`dvc remote modify shared verify true`"):
+        sharing.pull()
