@@ -307,13 +307,13 @@ def _check_run(kind: str, names: tuple[str, ...], configured: dict[str, Any]) ->
             )
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
             raise UserError(
-                f"run.{kind} names {name!r}; a name must begin with a letter or a digit of ASCII, "
-                "and hold only letters, digits, _ and -"
+                f"run.{kind} names {name!r}; a name must begin with an ASCII letter or digit "
+                "and contain only ASCII letters, digits, _ and -"
             )
         other = seen.setdefault(name.lower(), name)
         if other != name:
             raise UserError(
-                f"run.{kind} names {other!r} and {name!r}, which are one folder where file names ignore case; "
+                f"run.{kind} names {other!r} and {name!r}, which name the same folder where file names ignore case; "
                 "rename one of them"
             )
 

@@ -176,7 +176,7 @@ def test_old_words_in_values_say_the_new_ones(edited, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["my.mfcc", "x;touch PWNED;#", "a/b", "..", "-x", "_x", "$(x)", "`x`", "a b", "x\n", "ünïcode"]
 )
-def test_names_in_run_can_be_files_stages_and_words_of_a_shell(workspace, name):
+def test_names_in_run_are_safe_in_files_stages_and_shells(workspace, name):
     document = config.read()
     document["encoders"][name] = {"class": "earshift.encoders.mfcc:Mfcc", **document["encoders"]["mfcc"]}
     document["run"]["encoders"] = [name]
@@ -189,5 +189,5 @@ def test_names_in_run_differ_by_more_than_case(workspace):
     document = config.read()
     document["encoders"]["MFCC"] = {"class": "earshift.encoders.mfcc:Mfcc", **document["encoders"]["mfcc"]}
     document["run"]["encoders"] = ["mfcc", "MFCC"]
-    with pytest.raises(UserError, match="run.encoders names 'mfcc' and 'MFCC', which are one folder"):
+    with pytest.raises(UserError, match="run.encoders names 'mfcc' and 'MFCC', which name the same folder"):
         config.parse(document)

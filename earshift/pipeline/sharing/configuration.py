@@ -63,7 +63,7 @@ def set_remote(
     if keyfile is not None:
         here["keyfile"] = address.keyfile(keyfile)
 
-    ours["verify"] = "true"  # a remote is a place that others write to; DVC by itself trusts most kinds of it
+    ours["verify"] = "true"  # others write to a remote, and DVC checks no hashes by default
     remote = reach(NAME, {**ours, **here})
     note = remote.check()
     _write(paths.DVC_CONFIG_LOCAL, local, {_SECTION: here})

@@ -25,7 +25,7 @@ class Shared:
     url : str
     files : dvc_objects.fs.base.FileSystem
     path : str, its root there
-    verified : bool, whether DVC hashes what it brings before it uses it
+    verified : bool, whether DVC checks the hash of each object that it downloads
     """
 
     name: str

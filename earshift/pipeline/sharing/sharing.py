@@ -85,8 +85,8 @@ def pull(*, audio: bool = False, encoders: Sequence[str] = (), perturbations: Se
     remote = shared()
     if not remote.verified:
         raise UserError(
-            f"{remote.url}: DVC would not compare what comes from there with the hashes in {paths.LOCK}; "
-            f"`dvc remote modify {remote.name} verify true` makes it, then pull again"
+            f"{remote.url}: DVC does not check the hashes of what it downloads from there; "
+            f"run `dvc remote modify {remote.name} verify true`, then pull again"
         )
     if not remote.check_reading():
         raise UserError(f"{remote.url}: nothing is there yet; whoever ran the pipeline says `make push`")

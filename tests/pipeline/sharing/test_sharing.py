@@ -363,7 +363,7 @@ def test_a_server_that_drops_the_connection(here, dropping):
     assert files() == EVERYTHING
 
 
-def test_a_folder_that_was_tampered_with_on_the_remote_is_refused(here, tmp_path):
+def test_a_tampered_folder_on_the_remote_is_refused(here, tmp_path):
     sharing.push()
     forget()
     (listing,) = (p for p in (tmp_path / "store").rglob("*.dir") if "LICENCE.txt" in p.read_text())
@@ -378,7 +378,7 @@ def test_a_folder_that_was_tampered_with_on_the_remote_is_refused(here, tmp_path
     assert files() == EVERYTHING
 
 
-def test_a_remote_that_nothing_verifies_is_refused(here):
+def test_a_remote_without_verification_is_refused(here):
     sharing.push()
     config = Path(".dvc/config")
     config.write_text(config.read_text().replace("verify = true", "verify = false"))
