@@ -138,5 +138,5 @@ lint: $(TEST_STAMP) ## check style, types and which room imports which
 	@mypy
 	@lint-imports
 
-clean: ## remove what can be made again, the DVC cache and MLflow's store excepted
+clean: ## remove .venv and what tests leave; results, .earshift/, DVC's cache and MLflow's store stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -114,12 +114,18 @@ def perturbed(name):
     return run(f"perturb@{name}", "stages.perturb", name)
 
 
-def embedded(encoder, perturbation):
-    """Compute the embeddings of one encoder under one perturbation, and return what the stage :class:`Took`."""
-    shutil.rmtree(paths.embeddings(encoder, perturbation), ignore_errors=True)
-    return run(f"embed@{encoder}-{perturbation}", "stages.embed", encoder, perturbation)
+def embedded(encoder):
+    """Compute the embeddings of an encoder, of the originals too, and return what the stage :class:`Took`."""
+    forget(paths.embeddings(encoder))
+    return run(f"embed@{encoder}", "stages.embed", encoder)
+
+
+def forget(*folders):
+    """Remove these outputs, and the store, so that nothing of them is reused."""
+    for folder in (*folders, paths.STORE):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def weighed(encoder):
     """Fetch and check an encoder's weights."""
-    run(f"weights@{encoder}", "stages.weights", encoder)
+    run(f"models@{encoder}", "stages.models", encoder)

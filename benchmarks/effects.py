@@ -53,8 +53,8 @@ def main(arguments=()):
                     ratios.append(f"{loop / stage:.2f} x ({workers} workers)")
                     done = len(values) * CLIPS
                     rows.append((f"{name}, workers: {workers}", "clips/s", done / stage, done / loop, ""))
-                    shutil.rmtree(paths.perturbed(name))
-                    shutil.rmtree(paths.AUDIO / name)
+                    for written in (paths.perturbed(name), paths.AUDIO / name, paths.STORE):
+                        shutil.rmtree(written)
                 rate = len(values) * CLIPS / loop
                 print(f"effects: {name}: published loop {rate:.0f} clips/s; the stage is {', '.join(ratios)}")
         finally:

@@ -42,7 +42,7 @@ from earshift.storage.vectors import read_embeddings
 
 RATE, SECONDS, ROUNDS = 44100, 3, 3
 SWEEP = 6705 * 109
-VALUES = {"panns": 16, "clap": 16, "openl3": 3}  # of gain in the whole step; the study has 31
+VALUES = {"panns": 16, "clap": 16, "openl3": 3}  # in the whole step: the originals and gain, of which the study has 31
 FILES = {"panns": "panns.pth", "clap": "clap.pth", "openl3": "openl3.h5"}
 
 
@@ -125,7 +125,7 @@ def _settings(name, device, **options):
     document["encoders"][name].update(policy="paper", weights={"path": str(Path(FILES[name]).absolute())}, **options)
     document["run"] = {"encoders": [name], "perturbations": ["gain"]}
     document["perturb"].update(keep_audio=False, wav_round_trip=True, clip=True, severity_clips=1)
-    document["perturbations"]["gain"]["grid"] = [-10.0, *(-10.5 - step for step in range(VALUES[name] - 1))]
+    document["perturbations"]["gain"]["grid"] = [-10.0, *(-10.5 - step for step in range(VALUES[name] - 2))]
     document["corpus"].update(name="folder", folder={"path": "wav", "labels": None, "clip_seconds": None})
     document["compute"].update(device=device, scheduler=None, workers="auto")
     return params.parse(document)
@@ -233,19 +233,18 @@ def _encoded(encoder, folder, device, files):
 
 
 def _whole_step(settings, name, clips):
-    """Seconds per clip and value from audio files to embedding files."""
+    """Seconds per clip and value, the originals being one of these, from audio files to embedding files."""
     import shutil
 
     from earshift.pipeline.corpus import build
 
-    shutil.rmtree("data/corpus", ignore_errors=True)
-    shutil.rmtree("data/perturbed", ignore_errors=True)
-    shutil.rmtree(paths.embeddings(name, "gain"), ignore_errors=True)
+    for written in (paths.CORPUS, paths.PERTURBED, paths.EMBEDDINGS, paths.STORE):
+        shutil.rmtree(written, ignore_errors=True)
     start = time.perf_counter()
     with contextlib.redirect_stdout(None):
         build(settings)
         perturb(settings, "gain")
-        embed(settings, name, "gain")
+        embed(settings, name)
     seconds = time.perf_counter() - start
     assert read_embeddings(paths.embeddings(name, "gain") / "-10.h5").valid.all()
     return seconds / (clips * VALUES[name])

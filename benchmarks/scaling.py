@@ -9,11 +9,12 @@ time above start-up, on logarithmic axes. The sizes are large enough that work e
   finds memory for the output
 - embed: musicnn by clips, yamnet by values, and by encoders: one run for each of several copies of mfcc
 - cca: by clips and by values, on random vectors of 512 numbers; and the memory of svd and trajectories on them
-- distances: of the originals by clips (with their square, because every clip is compared with every other) and by
-  values
+- distances: by clips (of the originals and of two values; with their square, because every clip is compared with every
+  other) and by values
+
+The originals count as one of the values of embed and of distances.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -106,8 +107,7 @@ class Part:
 
 def _prepared(clips, perturbation, values, encoders=("mfcc",), **more):
     """A workspace as the earlier stages would leave it: corpus and params.yaml."""
-    for folder in (paths.PERTURBED, paths.EMBEDDINGS, paths.DISTANCES, paths.AUDIO / perturbation):
-        shutil.rmtree(folder, ignore_errors=True)
+    _workspace.forget(paths.PERTURBED, paths.EMBEDDINGS, paths.DISTANCES, paths.AUDIO / perturbation)
     _workspace.configure({
         "run.encoders": list(encoders), "run.perturbations": [perturbation],
         f"perturbations.{perturbation}.grid": GRIDS[perturbation][:values],
@@ -124,22 +124,22 @@ def _perturb(clips, values, measured):
 
 
 def _embed(encoder, clips, values):
-    _prepared(clips, "gain", values, [encoder])
+    _prepared(clips, "gain", values - 1, [encoder])
     if not paths.weights(encoder).is_dir():
         _workspace.weighed(encoder)
     _workspace.perturbed("gain")
-    return _workspace.embedded(encoder, "gain")
+    return _workspace.embedded(encoder)
 
 
 def _encoders(count):
     """Embed with `count` encoders of equal cost, one stage after another."""
     copies = [f"copy{n}" for n in range(count)]
-    _prepared(128, "gain", 4, copies)
+    _prepared(128, "gain", 3, copies)
     _workspace.perturbed("gain")
     for copy in copies:
         if not paths.weights(copy).is_dir():
             _workspace.weighed(copy)
-    took = [_workspace.embedded(copy, "gain") for copy in copies]
+    took = [_workspace.embedded(copy) for copy in copies]
     return _workspace.Took(
         sum(t.seconds for t in took), sum(t.busy for t in took), max(t.peak for t in took),
         max(t.worker_peak for t in took),
@@ -178,7 +178,9 @@ def _cca(clips, values):
 
 
 def _analysed(analysis):
-    return _workspace.run(f"{analysis}@mfcc-gain", f"stages.{analysis}", "mfcc", "gain")
+    """What an analysis of one pair took."""
+    _workspace.forget(paths.METRICS, paths.PLOTS)
+    return _workspace.run(analysis, f"stages.{analysis}")
 
 
 def _memory():
@@ -198,26 +200,21 @@ def _memory():
     return Table(("analysis", *named), shown, "Memory of analyses", note)
 
 
-def _originals(clips):
-    _prepared(clips, "gain", 2)
-    return _workspace.run("distances_original", "stages.distances", "original")
-
-
 def _distances(clips, values):
-    _prepared(clips, "gain", values)
+    _prepared(clips, "gain", values - 1)
     _workspace.perturbed("gain")
-    return _workspace.run("distances@gain", "stages.distances", "gain")
+    return _workspace.run("distances", "stages.distances")
 
 
 PARTS = {
     "perturb, clips": Part(PITCHED, lambda n: _perturb(n, 2, 1), lambda: _perturb(8, 2, 1), 8),
     "embed musicnn, clips": Part(CLIPS, lambda n: _embed("musicnn", n, 4), lambda: _embed("musicnn", 16, 4), 16),
     "cca, clips": Part(VECTORS, lambda n: _cca(n, 6), lambda: _cca(32, 6), 32),
-    "distances, clips": Part(COMPARED, lambda n: _originals(n), lambda: _originals(8), 8),
+    "distances, clips": Part(COMPARED, lambda n: _distances(n, 3), lambda: _distances(8, 3), 8),
     "perturb, values": Part(VALUES, lambda n: _perturb(24, n, 24), lambda: _perturb(4, 2, 4), 1 / 3),
-    "embed yamnet, values": Part(VALUES, lambda n: _embed("yamnet", 224, n), lambda: _embed("yamnet", 32, 2), 2 / 7),
+    "embed yamnet, values": Part(VALUES, lambda n: _embed("yamnet", 224, n), lambda: _embed("yamnet", 32, 3), 3 / 7),
     "cca, values": Part((16, 32, 64, 128), lambda n: _cca(1600, n), lambda: _cca(32, 4), 1 / 12.5),
-    "distances, values": Part(VALUES, lambda n: _distances(96, n), lambda: _distances(8, 2), 1 / 72),
+    "distances, values": Part(VALUES, lambda n: _distances(96, n), lambda: _distances(8, 3), 1 / 48),
     "embed mfcc, encoders": Part(COPIES, lambda n: _encoders(n)),
 }
 

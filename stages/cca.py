@@ -5,13 +5,14 @@ from earshift.pipeline import paths
 from earshift.pipeline.pairs import Pair, pair_stage
 
 
-@pair_stage("cca")
-def main(pair: Pair) -> None:
-    """Write metrics and plot data of one encoder under one perturbation."""
+def analyse(pair: Pair) -> None:
+    """Write metrics and plot data of every encoder under every perturbation."""
     t = pair.trajectories(lazily=True)
     result, scatter, clips = cca.analyse(t, pair.params.cca, scratch=paths.SCRATCH)
     pair.write(cca.CcaResult, result, scatter=scatter, samplewise_r2=clips)
 
+
+main = pair_stage("cca", analyse, options=lambda pair: [pair.params.cca, pair.params.classes])
 
 if __name__ == "__main__":
     main()

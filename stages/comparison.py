@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _drops(encoder: str, perturbation: str) -> Drops:
-    stage, folder = f"robustness@{encoder}-{perturbation}", paths.plots("robustness", encoder, perturbation)
+    stage, folder = "robustness", paths.plots("robustness", encoder, perturbation)
     return drops_of(
         read_result(paths.metrics("robustness", encoder, perturbation), RobustnessResult, stage=stage),
         read_table(folder / "curves.csv", stage=stage),

@@ -1,6 +1,7 @@
 """Stage ``consistency``: whether clips stay nearest to their own original, in the audio and between vectors."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +11,14 @@ from earshift.analysis.consistency import AUDIO
 from earshift.analysis.data import ORIGINAL
 from earshift.errors import UserError
 from earshift.pipeline import paths
-from earshift.pipeline.pairs import Pair, pair_stage
+from earshift.pipeline.artifacts import file_hashes
+from earshift.pipeline.pairs import Pair, pair_stage, vector_hashes
 from earshift.storage.clips import read_clips
 from earshift.storage.distances import read_distances
 
 
-@pair_stage("consistency")
-def main(pair: Pair) -> None:
-    """Write metrics and plot data of one encoder under one perturbation."""
+def analyse(pair: Pair) -> None:
+    """Write metrics and plot data of every encoder under every perturbation."""
     kind = pair.params.perturbations[pair.perturbation]
     t = pair.trajectories()
     result, curves = consistency.analyse(
@@ -53,6 +54,20 @@ def audio_distances(perturbation: str, clips: NDArray[np.str_]) -> Callable[[str
 
     return read
 
+
+def hashes(pair: Pair) -> dict[str, Any]:
+    """Hashes of the vectors and of the distances in the audio."""
+    distances = sorted(paths.distances(pair.perturbation, "").parent.glob("*.h5"))
+    return vector_hashes(pair.encoder, pair.perturbation) | file_hashes([paths.original_distances(), *distances])
+
+
+def options(pair: Pair) -> Any:
+    """Options, and of the perturbation whether its grid has two sides."""
+    kind = pair.params.perturbations[pair.perturbation]
+    return [pair.params.consistency, pair.params.classes, kind.neutral, kind.growth]
+
+
+main = pair_stage("consistency", analyse, options=options, contents=hashes)
 
 if __name__ == "__main__":
     main()

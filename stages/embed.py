@@ -1,6 +1,5 @@
-"""Stage ``embed``: ``python -m stages.embed ENCODER PERTURBATION``, or ``original`` for the clips as they are."""
+"""Stage ``embed``: ``python -m stages.embed ENCODER``, vectors of the clips as they are and under perturbations."""
 
-from earshift.perturbations.base import ORIGINAL
 from earshift.pipeline.arguments import read_arguments
 from earshift.pipeline.command import command
 from earshift.pipeline.embed import embed
@@ -8,8 +7,8 @@ from earshift.pipeline.embed import embed
 
 @command
 def main() -> None:
-    config, (encoder, perturbation) = read_arguments(__doc__, "encoder", "perturbation", also=[ORIGINAL])
-    embed(config, encoder, perturbation)
+    config, (encoder,) = read_arguments(__doc__, "encoder")
+    embed(config, encoder)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,21 @@
-"""Stage ``performance``: ``python -m stages.performance ENCODER``, scores of the networks that are trained here."""
+"""Stage ``performance``: how well the networks that are trained here do their tasks under the perturbations."""
 
-from earshift.pipeline.arguments import read_arguments
-from earshift.pipeline.command import command
-from earshift.pipeline.performance import evaluate
+from earshift.pipeline import performance
+from earshift.pipeline.pairs import Pair, pair_stage
+from earshift.pipeline.performance import hashes
 
 
-@command
-def main() -> None:
-    config, (encoder,) = read_arguments(__doc__, "encoder")
-    evaluate(config, encoder)
+def analyse(pair: Pair) -> None:
+    """Write the scores of every encoder's networks under every perturbation."""
+    performance.evaluate(pair)
 
+
+main = pair_stage(
+    "performance",
+    analyse,
+    options=lambda pair: [pair.params.fidelity, pair.params.encoders[pair.encoder].tasks],
+    contents=hashes,
+)
 
 if __name__ == "__main__":
     main()

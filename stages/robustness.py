@@ -9,11 +9,12 @@ from earshift.pipeline import robustness
 from earshift.pipeline.pairs import Pair, pair_stage
 
 
-@pair_stage("robustness")
-def main(pair: Pair) -> None:
-    """Write metrics and tables of one encoder under one perturbation."""
+def analyse(pair: Pair) -> None:
+    """Write metrics and tables of every encoder under every perturbation."""
     robustness.analyse(pair)
 
+
+main = pair_stage("robustness", analyse, options=lambda pair: [pair.params.robustness, pair.params.classes])
 
 if __name__ == "__main__":
     main()

@@ -44,21 +44,20 @@ def main() -> None:
     pairs = [(encoder, perturbation) for encoder in encoders for perturbation in params.run.perturbations]
     performance, better = None, dict[str, str]()
     if any((paths.plots(PERFORMANCE, *pair) / "curves.csv").exists() for pair in pairs):
-        stages = {pair: f"{PERFORMANCE}@{pair[0]}" for pair in pairs}
-        performance = join_curves({pair: _curves(PERFORMANCE, pair, stage) for pair, stage in stages.items()}, level)
-        for pair, stage in stages.items():
-            result = read_result(paths.metrics(PERFORMANCE, *pair), _Performance, stage=stage)
+        performance = join_curves({pair: _curves(PERFORMANCE, pair) for pair in pairs}, level)
+        for pair in pairs:
+            result = read_result(paths.metrics(PERFORMANCE, *pair), _Performance, stage=PERFORMANCE)
             better |= {task: of["better"] for task, of in result["tasks"].items()}
-    stages = {pair: f"consistency@{'-'.join(pair)}" for pair in pairs if pair[0] in of_vectors(encoders)}
-    consistency = join_curves({pair: _curves("consistency", pair, stage) for pair, stage in stages.items()}, level)
+    of_encoders = [pair for pair in pairs if pair[0] in of_vectors(encoders)]
+    consistency = join_curves({pair: _curves("consistency", pair) for pair in of_encoders}, level)
     significance, means, fitted = analyse(consistency, performance, better, params.significance)
     write_table(paths.SIGNIFICANCE_PLOTS / "means.csv", means)
     write_table(paths.SIGNIFICANCE_PLOTS / "fitted.csv", fitted)
     write_result(paths.SIGNIFICANCE, SignificanceResult, significance)
 
 
-def _curves(analysis: str, pair: tuple[str, str], stage: str) -> "pd.DataFrame":
-    return read_table(paths.plots(analysis, *pair) / "curves.csv", stage=stage)
+def _curves(analysis: str, pair: tuple[str, str]) -> "pd.DataFrame":
+    return read_table(paths.plots(analysis, *pair) / "curves.csv", stage=analysis)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,21 +19,45 @@ REPOSITORY = Path(__file__).parents[1]
 SMALL = {
     "corpus.general_midi.pieces": 4,
     "corpus.general_midi.excerpts": 1,
+    "corpus.general_midi.clip_seconds": 1.0,
     "run.encoders": "[mfcc,yamnet]",
     "run.perturbations": "[gain,reverb]",
     "perturbations.gain.grid": "[-40,-20,-10,5]",
     "perturbations.reverb.grid": "[0.01,0.4,0.7,1.0]",
+    "distances.measures": "[simple]",
+    "distances.subsequence": 20,
     "cca.permutations": 10,
     "cca.bootstrap": 50,
     "svd.permutations": 2,
     "trajectories.clips": 2,
     "trajectories.bootstrap": 50,
+    "robustness.methods": "[none,lda,samplewise_cca_svd,leace]",
+    "robustness.svd_threshold": 0.4,
     "robustness.bootstrap": 50,
     "consistency.bootstrap": 50,
     "compute.device": "cpu",  # asking for another one takes as long as MFCC
     "training.threads": 1,
     "compute.workers": 1,  # beside other tests: starting workers would cost more than they save
 }
+
+
+ALWAYS = {"inputs", "track"}  # stages that run every time
+
+
+def ran(log):
+    """The stages that DVC says it runs, those left out that always run."""
+    return {line.split("'")[1] for line in log.splitlines() if line.startswith("Running stage")} - ALWAYS
+
+
+def counts(log):
+    """What stages say of their artifacts: {"embed mfcc": (computed, all, reused)}."""
+    lines = re.findall(r"^(\w[\w -]*): computed (\d+) of (\d+) \w+(?: \(.*\))?, reused (\d+)", log, re.MULTILINE)
+    return {label: tuple(map(int, numbers)) for label, *numbers in lines}
+
+
+def computes_nothing(log):
+    """Whether no stage computed an artifact, and the corpus was not packed."""
+    return not any(new for new, _, _ in counts(log).values()) and not re.search(r"^corpus: \d+ clips in", log, re.M)
 
 
 class Clone:
@@ -47,18 +74,51 @@ class Clone:
             self.environment.pop(unwanted, None)
 
     def __call__(self, *command, check=True):
-        run = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1500)
+        run = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=1800)
         assert not check or run.returncode == 0, f"{command}\n{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
         return run.stdout + run.stderr
 
     def dvc(self, *arguments, check=True):
         return self(sys.executable, "-m", "dvc", *arguments, check=check)
 
+    def start(self, *command):
+        """A command as the leader of a group of its own, whose output is not read."""
+        return subprocess.Popen(command, cwd=self.root, env=self.environment, start_new_session=True,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+
+    def stored(self, kind):
+        """How many artifacts of a kind the store has."""
+        found = 0
+        for path in self.root.glob(".earshift/objects/??/[!.]*/manifest.json"):
+            found += json.loads(path.read_text())["name"].startswith(f"{kind}/")
+        return found
+
+    def kill_when_stored(self, count, kind, *command):
+        """Start a command, kill its group once the store has `count` artifacts of a kind, and say how many it has."""
+        before, run = self.stored(kind), self.start(*command)
+        while self.stored(kind) < before + count:
+            assert run.poll() is None, f"{command} ended with {run.returncode}"
+            time.sleep(0.02)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        return self.stored(kind) - before
+
+    def back(self):
+        """Take what git and DVC have of the commit, whatever was tried."""
+        self("git", "checkout", "-q", ".")
+        self.dvc("checkout", "-q", "--force")
+
     def json(self, path):
         return json.loads((self.root / path).read_text())
 
+    def params(self):
+        """params.yaml as plain dictionaries."""
+        from ruamel.yaml import YAML
+
+        return YAML(typ="safe").load((self.root / "params.yaml").read_text())
+
     def set(self, changes):
-        """Change params.yaml and commit, so that experiments start from there."""
+        """Change params.yaml, {"cca.seed": 1}; text is read as YAML."""
         from ruamel.yaml import YAML
 
         yaml = YAML()

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from earshift.pipeline.artifacts import INDEX
+from earshift.report.results import ANALYSES
+
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -19,8 +22,6 @@ def write_repository(root, encoders, perturbations):
     """
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy(REPOSITORY / name, root)
-    for folder in ("stages", "earshift"):
-        shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (root / ".dvc").mkdir()
     shutil.copy(REPOSITORY / ".dvc" / "config", root / ".dvc")
     set_params(root, {
@@ -29,6 +30,9 @@ def write_repository(root, encoders, perturbations):
         **{f"encoders.{name}": {"trial": 0} for name in encoders},
         **{f"perturbations.{name}": {"grid": [1, 2, 3]} for name in perturbations},
     })  # fmt: skip
+    for analysis in ANALYSES:
+        pairs = {f"{e}/{p}": {"key": "0" * 64, "basis": "0" * 64, "files": {}} for e in encoders for p in perturbations}
+        _write_output(root / "metrics" / analysis / INDEX, json.dumps({"artifacts": pairs}))
     return _commit(root)
 
 
@@ -50,7 +54,7 @@ def _read_params(root):
 
 def _write_output(path, text):
     """A file, or a folder with one."""
-    if path.suffix not in (".json", ".csv", ".h5", ".html"):
+    if path.suffix not in (".json", ".csv", ".h5", ".html", ".parquet"):
         path = path / "file.h5"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

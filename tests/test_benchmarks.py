@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import _growth, _one, _results, _workspace, pipeline
+from benchmarks import _growth, _one, _results, _workspace, pipeline, scaling
 from benchmarks._results import Table, compared
-from earshift.pipeline import paths
+from earshift.pipeline import paths, profile
 from earshift.pipeline.audio_files import corpus_audio_path
 from earshift.storage.clips import read_clips
 from earshift.storage.packed_audio import AudioReader
@@ -189,11 +189,26 @@ def test_workspace_is_what_stages_expect():
         assert corpus_audio_path() == before and before.is_file()
 
 
+@pytest.mark.parametrize(("stage", "measure", "counted"), [
+    ("embed@mfcc", lambda: scaling._embed("mfcc", 4, 3), {"clips": 4 * 3}),
+    ("distances", lambda: scaling._distances(5, 3), {"pairs": 5**2 * 3}),
+    ("cca", lambda: scaling._cca(32, 4), {"pairs": 1}),
+], ids=["embed", "distances", "cca"])  # fmt: skip
+def test_a_stage_is_measured_again_with_nothing_to_reuse(stage, measure, counted):
+    with _workspace.workspace():
+        for _ in range(2):
+            assert measure().peak > 0
+            found = profile.read_profiles()[stage]["counted"]
+            assert {unit: (of["computed"], of["reused"]) for unit, of in found.items()} == {
+                unit: (number, 0) for unit, number in counted.items()
+            }  # fmt: skip
+
+
 def test_time_of_a_run_is_split_into_stages_and_what_lies_between_them():
-    def profile(stage, seconds, ended):
+    def took(stage, seconds, ended):
         return {"stage": stage, "seconds": seconds, "ended": ended}
 
-    profiles = [profile("embed@a", 4.0, 104), profile("embed@b", 2.0, 107), profile("cca@a", 1.0, 110)]
+    profiles = [took("embed@a", 4.0, 104), took("embed@b", 2.0, 107), took("cca", 1.0, 110)]
 
     assert pipeline._span(profiles) == 10
     assert pipeline._split("run", profiles, 10.0, 0.5, 2.0) == ("run", 3, 10.0, 7.0, 1.5, 3.0, 2.0, 0.15, 0.3, 0.2)

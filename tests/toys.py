@@ -18,7 +18,8 @@ class Toy(Encoder):
     """Mean, deviation and crest of the waveform.
 
     bands : counts for nothing but the fingerprint
-    delay : seconds a batch; the file ``pause`` stops it for as long as the file that it names exists
+    delay : seconds a batch; the file ``pause`` stops it for as long as the file that it names exists, and is another
+        one where TOY_PAUSE says so
     """
 
     bands: Annotated[int, Interval(ge=1, le=10)]
@@ -32,7 +33,8 @@ class Toy(Encoder):
     def load(self, folder, device):
         def network(waveforms):
             time.sleep(self.delay)
-            while Path("pause").exists() and Path(Path("pause").read_text()).exists():
+            pause = Path(os.environ.get("TOY_PAUSE", "pause"))
+            while pause.exists() and Path(pause.read_text()).exists():
                 time.sleep(0.01)
             return np.stack([waveforms.mean(1), waveforms.std(1), np.abs(waveforms).max(1)], axis=1)
 

@@ -30,18 +30,13 @@ class TaskPerformance(TypedDict):
 
 
 class PerformanceResult(TypedDict):
-    """Content of metrics/performance/ENCODER/PERTURBATION.json.
-
-    curves : SHA-256 of curves.csv, whose rows are :class:`CurveRow`
-    """
+    """Content of metrics/performance/ENCODER/PERTURBATION.json."""
 
     encoder: str
     perturbation: str
     unit: str
     values: list[str]
     tasks: dict[str, TaskPerformance]
-    fingerprint: str
-    curves: str
 
 
 class CurveRow(NamedTuple):

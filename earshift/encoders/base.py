@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from earshift.encoders.weights.record import WeightsSource
 from earshift.options import Options
-from earshift.storage.provenance import source_sha256
 
 Floats = NDArray[np.float32]
 Embed = Callable[[Floats], Floats]  # waveforms [shape=(clips, samples)] -> vectors [shape=(clips, dim)]
@@ -110,7 +109,6 @@ def options_of(encoder: Encoder) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key not in ("weights", "heads")}
 
 
-def code_sha256(encoder: Encoder) -> str:
-    """SHA-256 over the code that an encoder's numbers come from."""
-    classes = (each for each in type(encoder).__mro__ if issubclass(each, Encoder))
-    return source_sha256(*classes)
+def encoder_modules(encoder: Encoder) -> list[str]:
+    """Names of the modules that define an encoder's class and the classes it inherits from."""
+    return [each.__module__ for each in type(encoder).__mro__ if issubclass(each, Encoder)]

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from earshift.errors import UserError
 from earshift.options import value_text
-from earshift.perturbations import processing
 from earshift.perturbations.base import Audio, Perturbation, Processor
 from earshift.perturbations.processing import Switches, build_processor
-from earshift.storage.provenance import fingerprint, source_sha256, versions
 
 
 @dataclass(frozen=True)
@@ -56,21 +54,6 @@ class Recipe:
             )
         process = build_processor(self.perturbation, float(self.value), self.switches)
         return lambda audio, sample_rate: process(audio, sample_rate) if audio.size else audio
-
-    def fingerprint(self, corpus_digest: str) -> str:
-        """Hash over everything that determines the perturbed audio."""
-        external = self.perturbation.external_inputs
-        return fingerprint(
-            corpus=corpus_digest,
-            perturbation=self.perturbation.name,
-            value=self.value,
-            options={key: value for key, value in self._options().items() if key not in external},
-            external_inputs=self.external_inputs,
-            fidelity=self.fidelity,
-            switches=asdict(self.switches),
-            code=source_sha256(type(self.perturbation), processing),
-            packages=versions("numpy", *self.perturbation.packages),
-        )
 
     def attributes(self) -> dict[str, str]:
         """What files made with this recipe state about it; the whole recipe can be read back from it."""

@@ -101,6 +101,35 @@ def stamp() -> None:
 
 
 @_command()
+@click.option("--keep-days", default=30.0, show_default=True, help="Keep what a stage has asked for in so many days.")
+@click.option("--all", "every", is_flag=True, help="Remove everything that no output holds now.")
+def gc(keep_days: float, every: bool) -> None:
+    """Print the size of the store of artifacts, and remove what is out of use."""
+    from earshift.pipeline.collect import collect
+
+    collect(keep_days=0.0 if every else keep_days)
+
+
+@_command()
+@click.option("--sample", type=click.IntRange(1), default=2, show_default=True,
+              help="Artifacts of each output that are computed again.")  # fmt: skip
+def accept(sample: int) -> None:
+    """After a change of code that changes no number: compute a sample again, and keep the rest if it is the same."""
+    from earshift.pipeline.accept import accept as examine
+
+    examine(sample)
+
+
+@_command()
+@click.argument("other", required=False)
+def merge(other: str | None) -> None:
+    """Take what both sides of a merge have computed; OTHER is a commit, by default that of the merge under way."""
+    from earshift.pipeline.merge import merge as meet
+
+    meet(other)
+
+
+@_command()
 @click.argument("study", type=click.Choice(["deng2025", "kim2019", "verma2023"]))
 def findings(study: str) -> None:
     """Print a study's published findings beside the results here."""

@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator
@@ -24,6 +24,8 @@ from earshift.protocols import Map
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_UNDER_WAY = 2  # items per worker that a map has handed out and not given back, one more besides
 
 
 def _check_device(value: str) -> str:
@@ -131,6 +133,51 @@ def _in_order(pool: Executor, function: Callable[..., R], tasks: Iterable[tuple[
     finally:
         for future in pending:
             future.cancel()
+
+
+def surviving_mapper(
+    compute: Compute, lost: Callable[[T], R]
+) -> Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]:
+    """A map that goes on where an item ends its worker process: ``lost(item)`` then stands for the result.
+
+    Parameters
+    ----------
+    compute : Compute
+    lost : called in this process with an item that ended a process of its own
+    """
+
+    def run(function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        left = collections.deque(items)
+        while left:
+            try:
+                for result in mapper(compute)(function, list(left)):
+                    left.popleft()
+                    yield result
+            except UserError as error:
+                if not _process_died(error):
+                    raise
+                # It is one of those that were under way: each in a process of its own shows which
+                for _ in range(min(len(left), _UNDER_WAY * worker_count(compute) + 1)):
+                    yield _run_alone(function, left.popleft(), compute, lost)
+
+    return run
+
+
+def _run_alone(function: Callable[[T], R], item: T, compute: Compute, lost: Callable[[T], R]) -> R:
+    own = replace(compute, workers=2, scheduler=None)  # two make a pool, of which one item starts one
+    try:
+        (result,) = mapper(own)(function, [item])
+        return result
+    except UserError as error:
+        if not _process_died(error):
+            raise
+    return lost(item)
+
+
+def _process_died(error: UserError) -> bool:
+    from concurrent.futures.process import BrokenProcessPool
+
+    return isinstance(error.__cause__, BrokenProcessPool)
 
 
 def prefetch(iterable: Iterable[T], ahead: int = 2) -> Iterator[T]:

@@ -155,6 +155,10 @@ class Config:
         name: str | None = getattr(self.training, task, self.diverse).corpus
         return name
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every encoder under every perturbation of the run."""
+        return [(encoder, perturbation) for encoder in self.run.encoders for perturbation in self.run.perturbations]
+
     def keeps_audio(self, perturbation: str) -> bool:
         """Whether effected audio is kept: as ``perturb.keep_audio`` says, else where making it takes long."""
         kept = self.perturb.keep_audio

@@ -1,12 +1,13 @@
 """What the corpus is made from, for DVC to notice a change of it."""
 
-import json
 from dataclasses import asdict
 
 from earshift.corpora.base import list_recordings
 from earshift.pipeline import paths
+from earshift.pipeline.code import code_sha256
 from earshift.pipeline.config import CorpusConfig
-from earshift.storage.files import read_json, replacing
+from earshift.pipeline.packages import package_versions
+from earshift.storage.files import read_json, write_if_changed
 
 
 def write_corpus_inputs(params: CorpusConfig) -> None:
@@ -22,9 +23,7 @@ def write_corpus_inputs(params: CorpusConfig) -> None:
         print(f"corpus: the audio of {params.name} is not here; {paths.CORPUS_INPUTS} is used as it was pulled")
         return
     recordings = list_recordings(corpus, params.on_bad_clip, paths.DOWNLOADS)
-    content = {"corpus": params.name, "options": options, "content": corpus.content_hashes(recordings)}
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    if paths.CORPUS_INPUTS.is_file() and paths.CORPUS_INPUTS.read_text(encoding="utf-8") == text:
-        return
-    with replacing(paths.CORPUS_INPUTS) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    module = type(corpus).__module__
+    content = {"corpus": params.name, "options": options, "content": corpus.content_hashes(recordings),
+               "code": code_sha256(module), "packages": package_versions(module)}  # fmt: skip
+    write_if_changed(paths.CORPUS_INPUTS, content)

@@ -1,122 +1,103 @@
 """Distances between the clips as sounds, value by value.
 
-data/distances/PERTURBATION/VALUE.h5 (or original.h5) holds, for every measure, the distance from each perturbed clip
+data/distances/PERTURBATION/VALUE.h5 (and original.h5) holds, for every measure, the distance from each perturbed clip
 to each original one (:mod:`earshift.analysis.distances`). Row i is perturbed clip i, column j is original clip j. It is
 NaN where either is not valid, or for ``simple`` has fewer frames than a passage.
 
-Pairs are computed in square blocks by threads of this process or workers of a cluster. A file whose fingerprint still
-holds and that is whole is kept; one whose value left the grid is removed; a killed run goes on at the first value that
-is not whole.
+Pairs are computed in square blocks by threads of this process or workers of a cluster. Each value is an artifact of its
+own (:mod:`earshift.pipeline.artifacts`).
 """
 
 import json
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earshift.analysis import dtw, mfcc_sequences, simple_profile
-from earshift.analysis.distances import distance_matrices
-from earshift.audio import mel
+from earshift.analysis import mfcc_sequences
+from earshift.analysis.distances import DistanceOptions, distance_matrices
 from earshift.errors import UserError
 from earshift.perturbations.base import ORIGINAL
 from earshift.perturbations.recipe import Batch
 from earshift.pipeline import config, paths
+from earshift.pipeline.artifacts import Artifact, make_key, making, open_output
 from earshift.pipeline.compute import mapper
 from earshift.pipeline.progress import Progress
 from earshift.pipeline.versions import Version, audio_versions, version_batches, with_audio
 from earshift.storage.clips import read_clips
 from earshift.storage.distances import Distances, write_distances
-from earshift.storage.files import remove_leftovers, require_space
-from earshift.storage.hdf5 import read_fingerprint, remove_damaged
-from earshift.storage.provenance import fingerprint, source_sha256, versions
+from earshift.storage.files import require_space
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Sequences = list[NDArray[np.float32]]
 
-_PACKAGES = (*mfcc_sequences.PACKAGES, "numba")
 
-
-def folder_of(perturbation: str) -> Path:
-    """Where the distances of a perturbation, or of ``original``, lie."""
-    return _target(perturbation, "").parent
-
-
-def update_distances(params: config.Config, perturbation: str) -> None:
-    """Bring the distances of one perturbation, or of ``original``, up to date.
+def update_distances(params: config.Config) -> None:
+    """Bring data/distances up to date: between the originals, and from them to the clips under every perturbation.
 
     Raises
     ------
     UserError
-        If fewer than two clips are valid, the perturbation is unknown, the disk is too full, or audio is not finite.
+        If fewer than two clips are valid, the disk is too full, or audio is not finite.
     """
     clips = read_clips(paths.CLIPS)
     if clips.valid.sum() < 2:
         raise UserError(f"distances need at least 2 valid clips, {paths.CLIPS} has {clips.valid.sum()}; add some")
-    options = params.distances
-    found = audio_versions(params, perturbation, clips)
-    targets = {version.value: _target(perturbation, version.value) for version in found}
-    computed_from = {
-        "originals": audio_versions(params, ORIGINAL, clips)[0].fingerprint,
-        "options": {"measures": sorted(options.measures), "mfcc": options.mfcc, "subsequence": options.subsequence},
-        "code": source_sha256(dtw, mfcc_sequences, mel, simple_profile),
-        "packages": versions(*_PACKAGES),
+    options, pairs = params.distances, len(clips) ** 2
+    found = {
+        _artifact(version, options): version
+        for perturbation in (ORIGINAL, *params.run.perturbations)
+        for version in audio_versions(params, perturbation, clips)
     }
-    fingerprints = {version.value: fingerprint(**computed_from, audio=version.fingerprint) for version in found}
-    _tidy(list(targets.values()))
-    missing = [v for v in found if read_fingerprint(targets[v.value]) != fingerprints[v.value]]
-    label, pairs = f"distances {perturbation}", len(clips) ** 2
-    too_short = {}
-    with Progress(label, len(found) * pairs, (len(found) - len(missing)) * pairs, unit="pairs") as progress:
+    output, too_short = open_output(paths.DISTANCES, list(found)), {}
+    missing = output.missing()
+    with Progress("distances", len(found) * pairs, (len(found) - len(missing)) * pairs, unit="pairs") as progress:
         if missing:
             fix = "free some space, shorten the grid, or take fewer of distances.measures"
             size = len(missing) * len(options.measures) * pairs * np.dtype(np.float32).itemsize
             require_space(paths.DISTANCES, size, fix=fix)
             (original,) = with_audio(audio_versions(params, ORIGINAL, clips), params)
             originals = _sequences(original, clips, params)
-        for version in with_audio(missing, params):
-            perturbed = originals if perturbation == ORIGINAL else _sequences(version, clips, params)
+        for artifact, version in zip(missing, with_audio(map(found.__getitem__, missing), params), strict=True):
+            perturbed = originals if version.value == ORIGINAL else _sequences(version, clips, params)
             shortest = [min(len(a), len(b)) for a, b in zip(perturbed, originals, strict=True)]
-            too_short[version.value] = sum(0 < frames < options.subsequence for frames in shortest)
+            too_short[artifact.name] = sum(0 < frames < options.subsequence for frames in shortest)
             attributes = {
                 **version.attributes,
                 "mfcc": options.mfcc,
                 "subsequence": options.subsequence,
-                "packages": json.dumps(computed_from["packages"]),
-                "fingerprint": fingerprints[version.value],
+                "packages": json.dumps(artifact.key.packages),
             }
             matrices = distance_matrices(
                 perturbed, originals, options, map=mapper(params.compute, threads=True), advance=progress.advance
             )
             written = Distances(matrices, list(clips["clip"]), clips.valid.to_numpy(), attributes)
-            write_distances(targets[version.value], written)
+            with making(artifact) as root:
+                write_distances(root / artifact.places[0], written)
+            output.take(artifact)
     if "simple" in options.measures:
-        _report_short(label, too_short, len(clips), options.subsequence)
+        _report_short("distances", too_short, len(clips), options.subsequence)
     print(
-        f"{label}: computed {len(missing)} of {len(found)} values"
-        + (f" ({', '.join(v.value for v in missing)}; {progress.rate:.0f} pairs/s)" if missing else "")
+        f"distances: computed {len(missing)} of {len(found)} values"
+        + (f" ({', '.join(each.name for each in missing)}; {progress.rate:.0f} pairs/s)" if missing else "")
         + f", reused {len(found) - len(missing)}"
     )
 
 
-def _target(perturbation: str, value: str) -> Path:
-    return paths.original_distances() if perturbation == ORIGINAL else paths.distances(perturbation, value)
-
-
-def _tidy(targets: Sequence[Path]) -> None:
-    """Remove what a killed run left, what is damaged, and the files of values that left the grid."""
-    folder = targets[0].parent
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    remove_damaged(targets)
-    for path in folder.glob("*.h5"):
-        if path not in targets:
-            path.unlink()
+def _artifact(version: Version, options: DistanceOptions) -> Artifact:
+    key = make_key(
+        "distances",
+        contents={"audio": version.key.basis, "clips": version.key.contents["clips"]},
+        options={"measures": sorted(options.measures), "mfcc": options.mfcc, "subsequence": options.subsequence},
+        code=["stages.distances", *version.modules],
+    )
+    perturbation = version.attributes["perturbation"]
+    if perturbation == ORIGINAL:
+        return Artifact(ORIGINAL, key, (paths.original_distances(),))
+    return Artifact(f"{perturbation}/{version.value}", key, (paths.distances(perturbation, version.value),))
 
 
 def _report_short(label: str, too_short: dict[str, int], clips: int, subsequence: int) -> None:
@@ -133,7 +114,7 @@ def _sequences(version: Version, clips: "pd.DataFrame", params: config.Config) -
     """The MFCCs of all clips of a version; without frames for a clip that is not valid."""
     found: Sequences = []
     over_threads = mapper(params.compute, threads=True)
-    batches = version_batches(version, clips, params.compute.chunk)
+    batches = version_batches(version, range(len(clips)), params.compute.chunk)
     for part in over_threads(partial(_batch_sequences, params.distances.mfcc), batches):
         for sequence in part:
             if not np.isfinite(sequence).all():

@@ -1,37 +1,38 @@
-"""Stage ``embed``: the embeddings of one encoder, of the clips as they are or under one perturbation.
+"""The embeddings of one encoder, of the clips as they are and under every perturbation of the run.
 
-Writes one embedding file per value of the perturbation (or original.h5). Effected audio is read where ``perturb`` kept
-it, else the corpus is perturbed as it is read: the vectors are the same to the bit. A file whose fingerprint still
-holds and that is whole is kept; one whose value left the grid is removed; a killed run goes on at the first value that
-is not whole.
+Writes data/embeddings/ENCODER/: original.h5, and one file per value of every perturbation, each an artifact of its own
+(:mod:`earshift.pipeline.artifacts`). Effected audio is read where ``perturb`` kept it, else the corpus is perturbed as
+it is read: the vectors are the same to the bit. Vectors of clips that an earlier corpus had too are not computed again.
 """
 
 import json
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from earshift.encoders.base import Embed, Encoder, Floats, code_sha256, options_of
+from earshift.encoders.base import Embed, Encoder, Floats, encoder_modules, options_of
 from earshift.encoders.inference import Job
 from earshift.encoders.weights.record import RECORD, ensure_weights
 from earshift.errors import UserError
 from earshift.perturbations.base import ORIGINAL
 from earshift.perturbations.recipe import Batch
 from earshift.pipeline import cluster, paths, profile
-from earshift.pipeline.compute import Compute, mapper, prefetch, torch_device
+from earshift.pipeline.artifacts import Artifact, make_key, making, open_output
+from earshift.pipeline.clip_rows import ClipRows
+from earshift.pipeline.code import code_sha256
+from earshift.pipeline.compute import mapper, prefetch, torch_device
 from earshift.pipeline.config import Config
+from earshift.pipeline.packages import package_versions
 from earshift.pipeline.progress import Progress
 from earshift.pipeline.versions import Version, audio_versions, version_batches, with_audio
 from earshift.pipeline.weights import weights_source
 from earshift.storage.clips import read_clips
-from earshift.storage.files import read_json, remove_leftovers, sole_writer
-from earshift.storage.hdf5 import read_fingerprint, remove_damaged
+from earshift.storage.files import read_json, sole_writer
 from earshift.storage.provenance import fingerprint, versions
 from earshift.storage.vectors import Embeddings, write_embeddings
 
@@ -41,7 +42,7 @@ class ClusterJob(Job):
     """A job for workers of a cluster, each of which decides on its own device as ``compute.device`` says.
 
     kind : of the device that all workers have
-    determined : see :func:`_determined`, of the machine that asks for vectors
+    determined : code and packages of the encoder, see :func:`_determined`, on the machine that asks for vectors
     """
 
     kind: str
@@ -64,81 +65,103 @@ class ClusterJob(Job):
         return self.encoder.load(self.folder, torch_device(self.device))
 
 
-def embed(params: Config, name: str, perturbation: str) -> None:
-    """Bring the embeddings of one encoder under one perturbation up to date; one process at a time does so.
+@dataclass(frozen=True)
+class _Missing:
+    """The embeddings of one value that are to be computed.
+
+    features : float32 [shape=(clips, dim)], with the vectors that are known from earlier artifacts, NaN elsewhere
+    rows : clips whose vectors are not known
+    """
+
+    artifact: Artifact
+    version: Version
+    features: Floats
+    rows: list[int]
+
+
+def embed(params: Config, name: str) -> None:
+    """Bring data/embeddings/NAME up to date: the clips as they are, and under every perturbation of the run.
 
     Raises
     ------
     UserError
-        On an unknown encoder or perturbation, or an encoder that gives NaN, infinity or another shape.
+        If audio cannot be had, or the encoder gives NaN, infinity or another shape.
     """
-    if name not in params.encoders:
-        raise UserError(f"unknown encoder {name!r}; params.yaml configures {', '.join(params.encoders)}")
-    with sole_writer(paths.embeddings(name, perturbation), paths.LOCKS):
-        _update(params, name, params.encoders[name], perturbation)
+    with sole_writer(paths.embeddings(name), paths.LOCKS):
+        _update(params, name, params.encoders[name])
 
 
-def _update(params: Config, name: str, encoder: Encoder, perturbation: str) -> None:
-    clips = read_clips(paths.CLIPS)
-    found = audio_versions(params, perturbation, clips)
-    targets = {version.value: _target(name, perturbation, version.value) for version in found}
+def _update(params: Config, name: str, encoder: Encoder) -> None:
+    clips, label = read_clips(paths.CLIPS), f"embed {name}"
+    inputs = _inputs(name, encoder)
+    found = {
+        _artifact(name, encoder, version, inputs): version
+        for perturbation in (ORIGINAL, *params.run.perturbations)
+        for version in audio_versions(params, perturbation, clips)
+    }
+    output, clip_rows = open_output(paths.embeddings(name), list(found)), ClipRows(clips)
+    missing = [_Missing(each, found[each], *clip_rows.known(each, encoder.dim)) for each in output.missing()]
+    computed = sum(len(each.rows) for each in missing)
+    total = len(found) * len(clips)
+    with Progress(label, total, total - computed) as progress:
+        if computed:
+            _report_short(label, encoder, clips)
+            ensure_weights(paths.weights(name), name, weights_source(name, encoder))
+        parts = _encode_all(missing, _job(params, name, inputs), params) if computed else iter(())
+        for each in missing:
+            _collect(parts, each, encoder, clips, progress)
+            attributes = {
+                **each.version.attributes,
+                "encoder": name,
+                "dim": encoder.dim,
+                "sample_rate": encoder.sample_rate,
+                "weights_sha256": inputs["weights"] or "",
+                "packages": json.dumps(each.artifact.key.packages),
+            }
+            table = Embeddings(each.features, list(clips["clip"]), clips.valid.to_numpy(), attributes)
+            with making(each.artifact) as root:
+                write_embeddings(root / each.artifact.places[0], table)
+            output.take(each.artifact)
+    values, known = ", ".join(each.artifact.name for each in missing), len(missing) * len(clips) - computed
+    print(
+        f"{label}: computed {len(missing)} of {len(found)} values"
+        + (f" ({values}; {progress.rate:.1f} clips/s)" if missing else "")
+        + f", reused {len(found) - len(missing)}"
+        + (f"; {known} vectors of clips that were here before" if known else "")
+    )
+
+
+def _inputs(name: str, encoder: Encoder) -> dict[str, Any]:
+    """What determines an encoder's numbers beside its audio, code and packages."""
     weights = (read_json(paths.weights(name) / RECORD) or {}).get("weights") or {}
-    inputs = {
+    return {
         "encoder": name,
         "class": f"{type(encoder).__module__}:{type(encoder).__qualname__}",
         "options": options_of(encoder),
         "weights": weights.get("sha256"),
-        **_determined(encoder),
     }
-    _tidy(list(targets.values()))
-    prints = {version.value: fingerprint(**inputs, audio=version.fingerprint) for version in found}
-    missing = [v for v in found if read_fingerprint(targets[v.value]) != prints[v.value]]
-    label = f"embed {name} {perturbation}"
-    with Progress(label, len(found) * len(clips), (len(found) - len(missing)) * len(clips)) as progress:
-        if missing:
-            _report_short(label, encoder, clips)
-            ensure_weights(paths.weights(name), name, weights_source(name, encoder))
-            parts = _encode_all(with_audio(missing, params), _job(params, name, inputs), clips, params.compute)
-            for version in missing:
-                attributes = {
-                    **version.attributes,
-                    "encoder": name,
-                    "dim": encoder.dim,
-                    "sample_rate": encoder.sample_rate,
-                    "weights_sha256": inputs["weights"] or "",
-                    "packages": json.dumps(inputs["packages"]),
-                    "fingerprint": prints[version.value],
-                }
-                features = _collect(parts, encoder, clips, progress)
-                table = Embeddings(features, list(clips["clip"]), clips.valid.to_numpy(), attributes)
-                write_embeddings(targets[version.value], table)
-    print(
-        f"{label}: computed {len(missing)} of {len(found)} values"
-        + (f" ({', '.join(v.value for v in missing)}; {progress.rate:.1f} clips/s)" if missing else "")
-        + f", reused {len(found) - len(missing)}"
+
+
+def _artifact(name: str, encoder: Encoder, version: Version, inputs: dict[str, Any]) -> Artifact:
+    perturbation = version.attributes["perturbation"]
+    key = make_key(
+        "embed",
+        contents={"clips": version.key.contents["clips"], "audio": version.key.settings},
+        options=inputs,
+        code=["stages.embed", *encoder_modules(encoder), *version.modules],
+        packages=versions(*encoder.packages),
     )
+    original = perturbation == ORIGINAL
+    place = paths.originals(name) if original else paths.embeddings(name, perturbation) / f"{version.value}.h5"
+    # a batch of several clips may change the last digits of a vector, and so does an effect that remembers
+    by_rows = encoder.batch == 1 and not (version.recipe and version.recipe.ordered)
+    return Artifact(ORIGINAL if original else f"{perturbation}/{version.value}", key, (place,), by_rows)
 
 
 def _determined(encoder: Encoder) -> dict[str, Any]:
     """The code and the packages that make an encoder's numbers, as they are in this process."""
-    return {"code": code_sha256(encoder), "packages": versions(*encoder.packages)}
-
-
-def _target(name: str, perturbation: str, value: str) -> Path:
-    if perturbation == ORIGINAL:
-        return paths.originals(name)
-    return paths.embeddings(name, perturbation) / f"{value}.h5"
-
-
-def _tidy(targets: list[Path]) -> None:
-    """Remove what a killed run left, what is damaged, and the files of values that left the grid."""
-    folder = targets[0].parent
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    remove_damaged(targets)
-    if paths.originals(folder.name) not in targets:
-        for path in set(folder.glob("*.h5")).difference(targets):
-            path.unlink()
+    modules = encoder_modules(encoder)
+    return {"code": code_sha256(*modules), "packages": {**package_versions(*modules), **versions(*encoder.packages)}}
 
 
 def _report_short(label: str, encoder: Encoder, clips: pd.DataFrame) -> None:
@@ -161,8 +184,8 @@ def _job(params: Config, name: str, inputs: dict[str, Any]) -> Job:
         return Job(encoder, folder, device, fingerprint(**inputs, device=device))
     kind = cluster.device(compute.scheduler, _device_kind, device)
     profile.note(device=kind)
-    determined = {part: inputs[part] for part in ("code", "packages")}
-    return ClusterJob(encoder, folder, device, fingerprint(**inputs, device=device), kind, determined)
+    key = fingerprint(**inputs, device=device)
+    return ClusterJob(encoder, folder, device, key, kind, _determined(encoder))
 
 
 def _device_kind(wanted: str) -> str:
@@ -175,13 +198,16 @@ def _device_kind(wanted: str) -> str:
     return f"{torch.cuda.get_device_name(device)} with CUDA {torch.version.cuda}"
 
 
-Vectors = tuple[range, dict[int, Floats]]  # rows of a batch, and vectors of those that hold audio
+Vectors = tuple[int, dict[int, Floats]]  # clips of a batch, and vectors of those that hold audio by row
 
 
-def _encode_all(found: Iterable[Version], job: Job, clips: pd.DataFrame, compute: Compute) -> Iterator[Vectors]:
-    """Vectors of the valid clips, batch by batch, for all versions in order."""
+def _encode_all(missing: Sequence[_Missing], job: Job, params: Config) -> Iterator[Vectors]:
+    """Vectors of the clips whose vectors are not known, batch by batch, for all versions in order."""
+    compute = params.compute
     size = compute.gpu_batch if job.on_gpu else compute.chunk
-    batches = (batch for version in found for batch in version_batches(version, clips, size))
+    left = [each for each in missing if each.rows]
+    found = zip(with_audio([each.version for each in left], params), left, strict=True)
+    batches = (batch for version, each in found for batch in version_batches(version, each.rows, size))
     if job.on_gpu and compute.scheduler is None:
         # one network on the GPU, while threads read, perturb and resample the clips that come next
         for rows, waveforms in prefetch(mapper(compute, threads=True)(partial(_prepare, job), batches)):
@@ -201,20 +227,20 @@ def _prepare(job: Job, batch: Batch) -> Vectors:
     """What of the clips of a batch reaches the network; clips without audio are left out."""
     clips = zip(batch.rows, batch.read(), strict=True)
     waveforms = {row: job.encoder.waveform(audio, rate) for row, (audio, rate) in clips if audio.size}
-    return range(batch.start, batch.stop), waveforms
+    return len(batch.rows), waveforms
 
 
-def _collect(parts: Iterator[Vectors], encoder: Encoder, clips: pd.DataFrame, progress: Progress) -> Floats:
-    """The vectors of one version, NaN where a clip holds no audio."""
-    features = np.full((len(clips), encoder.dim), np.nan, dtype=np.float32)
+def _collect(
+    parts: Iterator[Vectors], missing: _Missing, encoder: Encoder, clips: pd.DataFrame, progress: Progress
+) -> None:
+    """Complete the vectors of one version; they stay NaN where a clip holds no audio."""
     done = 0
-    while done < len(clips):
-        rows, vectors = next(parts)
+    while done < len(missing.rows):
+        count, vectors = next(parts)
         for row, vector in vectors.items():
             if not np.isfinite(vector).all():
                 clip = clips["clip"][row]
                 raise UserError(f"{type(encoder).__name__} gave NaN or infinity for clip {clip}; finished values stay")
-            features[row] = vector
-        progress.advance(len(rows))
-        done = rows.stop
-    return features
+            missing.features[row] = vector
+        progress.advance(count)
+        done += count

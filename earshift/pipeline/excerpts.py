@@ -14,6 +14,7 @@ tenth of the space. Where the corpus may not be passed on, or ``report.players``
 
 import base64
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earshift.perturbations.base import ORIGINAL, Audio
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 SECONDS = 6.0  # of a clip, at most
 
 
-def write_excerpts(params: Config, name: str) -> None:
+def write_excerpts(params: Config, name: str, path: Path) -> None:
     """Write the excerpts of one perturbation.
 
     Parameters
     ----------
     params : Config
     name : str, a perturbation
+    path : where to
 
     Raises
     ------
@@ -47,7 +49,7 @@ def write_excerpts(params: Config, name: str) -> None:
     """
     clips, silent = read_clips(paths.CLIPS), _silent(params)
     rows = [] if silent else draw_clips(clips, params.report.clips)
-    recipes = draw_recipes([recipe for recipe, _ in read_recipes(name)])
+    recipes = draw_recipes(read_recipes(name))
     excerpts: dict[int, list[dict[str, str]]] = {row: [] for row in rows}
     if rows:
         packed = corpus_audio(params)
@@ -55,7 +57,7 @@ def write_excerpts(params: Config, name: str) -> None:
             (batch,) = batches(packed, recipe, [rows])
             for row, clip in zip(rows, batch.read(), strict=True):
                 excerpts[row].append(_excerpt(recipe.value if recipe else ORIGINAL, *clip))
-    write_json(paths.excerpts(name), {
+    write_json(path, {
         "perturbation": name,
         "unit": recipes[0].perturbation.unit,
         "silent": silent,

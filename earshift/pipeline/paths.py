@@ -8,8 +8,10 @@ LOCK = Path("dvc.lock")
 DVC_CONFIG = Path(".dvc/config")
 DVC_CONFIG_LOCAL = Path(".dvc/config.local")  # git ignores it
 PRESETS = Path("presets")
+STAGES = Path("stages")
 GOLDEN = Path("tests/encoders/golden")
 HASHES = Path(".dvc/tmp/earshift-hashes.json")  # of the user's files, so that asking again is quick
+CODE_MEMORY = Path(".dvc/tmp/earshift-code.json")  # of source files, likewise
 LOCKS = Path(".dvc/tmp/earshift/locks")
 SCRATCH = Path(".dvc/tmp/earshift")  # what a killed analysis had finished
 
@@ -20,6 +22,7 @@ DOWNLOADS = _ROOT / "data/downloads"
 AUDIO = _ROOT / "data/audio"
 TRAINING = _ROOT / "data/training"
 CHECKPOINTS = _ROOT / "data/checkpoints"
+STORE = _ROOT / ".earshift"  # every finished artifact by its key (earshift.pipeline.store)
 ARTIFACTS = Path("mlartifacts")  # of MLflow, where no server keeps them
 
 CORPUS_INPUTS = Path("data/inputs/corpus.json")
@@ -27,12 +30,13 @@ CORPUS = Path("data/corpus")
 CLIPS = CORPUS / "clips.csv"
 PERTURBATION_INPUTS = Path("data/inputs/perturbations")
 PERTURBED = Path("data/perturbed")
+CODE_INPUTS = Path("data/inputs/code")
+RUN_INPUTS = Path("data/inputs/run.json")
 ENCODER_INPUTS = Path("data/inputs/encoders")
 TRAINING_INPUTS = Path(
     "data/inputs/training"
 )  # how networks are trained, and on what that is not the corpus, by encoder
 MODELS = Path("data/models")
-WEIGHTS = Path("data/weights")
 EMBEDDINGS = Path("data/embeddings")
 EXCERPTS = Path("data/excerpts")
 DISTANCES = Path("data/distances")
@@ -43,6 +47,7 @@ SUMMARY = METRICS / "summary.json"
 HEADLINE = METRICS / "headline.json"  # what `dvc exp show` shows
 COMPARISON = METRICS / "comparison.json"
 SIGNIFICANCE = METRICS / "significance.json"
+RESULTS = Path("results.parquet")  # every number of every pair
 PLOTS = Path("plots")
 FIGURES = PLOTS / "figures"
 COMPARISON_PLOTS = PLOTS / "comparison"
@@ -83,13 +88,8 @@ def training_features(digest: str) -> Path:
     return TRAINING / f"{digest[:16]}.npy"
 
 
-def network(digest: str) -> Path:
-    """A trained network that several encoders are made of, named by all that determines it."""
-    return TRAINING / "networks" / f"{digest[:16]}.npz"
-
-
 def model(encoder: str) -> Path:
-    """Folder with the networks of an encoder that were trained here."""
+    """Folder with the weights of an encoder, and the networks that were trained here."""
     return MODELS / encoder
 
 
@@ -118,6 +118,11 @@ def training_inputs(encoder: str) -> Path:
     return TRAINING_INPUTS / f"{encoder}.json"
 
 
+def code_inputs(stage: str) -> Path:
+    """What the code of a stage is, by its hash."""
+    return CODE_INPUTS / f"{stage}.json"
+
+
 def encoder_inputs(name: str) -> Path:
     """What an encoder's code is, for those that lie outside this repository."""
     return ENCODER_INPUTS / f"{name}.json"
@@ -125,7 +130,7 @@ def encoder_inputs(name: str) -> Path:
 
 def weights(encoder: str) -> Path:
     """Folder with the checked weights of one encoder."""
-    return WEIGHTS / encoder
+    return MODELS / encoder
 
 
 def originals(encoder: str) -> Path:
@@ -133,8 +138,8 @@ def originals(encoder: str) -> Path:
     return EMBEDDINGS / encoder / "original.h5"
 
 
-def embeddings(encoder: str, perturbation: str) -> Path:
-    """Folder with one embedding file per value of a perturbation."""
+def embeddings(encoder: str, perturbation: str = "") -> Path:
+    """Folder with one embedding file per value of a perturbation; without one, the folder of the encoder."""
     return EMBEDDINGS / encoder / perturbation
 
 

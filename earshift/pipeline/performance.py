@@ -3,89 +3,63 @@
 Conventions
 -----------
 Scores are of test clips, as these are and at every value of every perturbation of the run; which score a task has, the
-module that trains it says. Results whose fingerprint still holds are kept, those of perturbations that left the run are
-removed.
+module that trains it says.
 """
 
 import csv
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from earshift import training
 from earshift.analysis.performance import CurveRow, PerformanceResult, TaskPerformance
-from earshift.audio import mel
 from earshift.errors import UserError
 from earshift.perturbations.recipe import Recipe
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import file_hashes
 from earshift.pipeline.config import Config
-from earshift.pipeline.recipes import read_recipes
-from earshift.pipeline.train import RECORD, trainer_of
+from earshift.pipeline.pairs import Pair
+from earshift.pipeline.recipes import audio_key, read_recipes
+from earshift.pipeline.train import trainer_of
+from earshift.storage.clips import corpus_digest, read_clips
 from earshift.storage.files import read_json, replacing
-from earshift.storage.provenance import file_sha256, fingerprint
-from earshift.storage.results import read_result, write_result
-from earshift.training.records import ModelRecord, NetworkRecord
+from earshift.storage.results import read_result
+from earshift.training.records import RECORD, ModelRecord, NetworkRecord
 
 
-def evaluate(config: Config, encoder: str) -> None:
-    """Bring metrics and plots of the performance of one encoder up to date.
+def evaluate(pair: Pair) -> None:
+    """Write metrics and plots of the performance of one encoder under one perturbation.
 
     Raises
     ------
     UserError
         If its networks were not trained yet, or audio is needed that cannot be had.
     """
-    reused = 0
-    for perturbation in config.run.perturbations:
-        numbers, curves = (kind("performance", encoder, perturbation) for kind in (paths.metrics, paths.plots))
-        recipes, tasks = read_recipes(perturbation), read_record(encoder)["tasks"]
-        key = _fingerprint(config, encoder, tasks, recipes)
-        if _is_current(numbers, curves / "curves.csv", key):
-            reused += 1
-            continue
-        found, rows = evaluate_tasks(config, encoder, tasks, recipes)
-        _write_rows(curves / "curves.csv", rows)
-        write_result(numbers, PerformanceResult, {
-            "encoder": encoder,
-            "perturbation": perturbation,
-            "unit": config.perturbations[perturbation].unit,
-            "values": [recipe.value for recipe, _ in recipes],
-            "tasks": found,
-            "fingerprint": key,
-            "curves": file_sha256(curves / "curves.csv"),
-        })  # fmt: skip
-    _tidy(config, encoder)
-    print(f"performance {encoder}: computed {len(config.run.perturbations) - reused} perturbations, reused {reused}")
+    tasks, recipes = read_record(pair.encoder)["tasks"], read_recipes(pair.perturbation)
+    found, rows = evaluate_tasks(pair.params, pair.encoder, tasks, recipes)
+    _write_rows(pair.plots / "curves.csv", rows)
+    pair.write(PerformanceResult, {
+        "encoder": pair.encoder,
+        "perturbation": pair.perturbation,
+        "unit": pair.params.perturbations[pair.perturbation].unit,
+        "values": [recipe.value for recipe in recipes],
+        "tasks": found,
+    })  # fmt: skip
 
 
-def _fingerprint(
-    config: Config, encoder: str, tasks: dict[str, NetworkRecord], recipes: list[tuple[Recipe, str]]
-) -> str:
-    modules = sorted(Path(training.__path__[0]).rglob("*.py"))
-    return fingerprint(
-        networks=tasks,
-        training=read_json(paths.training_inputs(encoder)),
-        audio=[audio for _, audio in recipes],
-        fidelity=config.fidelity,
-        code=[file_sha256(path) for path in (Path(mel.__file__), Path(__file__), *modules)],
-    )
-
-
-def _is_current(numbers: Path, curves: Path, key: str) -> bool:
-    document = read_json(numbers) or {}
-    return document.get("fingerprint") == key and curves.is_file() and document["curves"] == file_sha256(curves)
-
-
-def _tidy(config: Config, encoder: str) -> None:
-    """Remove perturbations that left the run."""
-    for path in paths.metrics("performance", encoder, "*").parent.glob("*.json"):
-        if path.stem not in config.run.perturbations:
-            path.unlink()
-    for folder in paths.plots("performance", encoder, "*").parent.iterdir():
-        if folder.name not in config.run.perturbations:
-            shutil.rmtree(folder)
+def hashes(pair: Pair) -> dict[str, Any]:
+    """Hashes of the networks, of the corpora that they are scored on, and of the perturbed audio."""
+    tasks = read_record(pair.encoder)["tasks"]
+    if not tasks:
+        return {"recipes": [recipe.attributes() for recipe in read_recipes(pair.perturbation)]}
+    digest = corpus_digest(read_clips(paths.CLIPS))
+    return {
+        "networks": tasks,
+        "training": read_json(paths.training_inputs(pair.encoder)),
+        "audio": [audio_key(recipe, digest).sha256 for recipe in read_recipes(pair.perturbation)],
+        **file_hashes([paths.CLIPS]),
+    }
 
 
 def read_record(encoder: str) -> ModelRecord:
@@ -98,12 +72,12 @@ def read_record(encoder: str) -> ModelRecord:
     """
     path = paths.model(encoder) / RECORD
     if not path.is_file():
-        raise UserError(f"{path} is missing; `dvc repro train@{encoder}` writes it")
+        raise UserError(f"{path} is missing; `dvc repro models@{encoder}` writes it")
     return read_result(path, ModelRecord)
 
 
 def evaluate_tasks(
-    config: Config, name: str, tasks: dict[str, NetworkRecord], recipes: list[tuple[Recipe, str]]
+    config: Config, name: str, tasks: dict[str, NetworkRecord], recipes: list[Recipe]
 ) -> tuple[dict[str, TaskPerformance], list[CurveRow]]:
     """Scores of all networks of one encoder under one perturbation, and the rows of curves.csv.
 
@@ -112,7 +86,7 @@ def evaluate_tasks(
     config : Config
     name : str, encoder
     tasks : what is known about its networks
-    recipes : of the perturbation's values, each with its fingerprint
+    recipes : of the perturbation's values
     """
     found: dict[str, TaskPerformance] = {}
     rows = []
@@ -120,10 +94,10 @@ def evaluate_tasks(
         opened = trainer_of(config.encoders[name].training).open(config, name, task, record)
         original = opened.evaluator.score()
         by_value = {}
-        for recipe, digest in recipes:
-            clips = opened.corpus.perturb(opened.rows, recipe, digest)
+        for recipe in recipes:
+            clips = opened.corpus.perturb(opened.rows, recipe)
             by_value[recipe.value] = opened.evaluator.score_perturbed(recipe, clips)
-        strengths = recipes[0][0].perturbation.strengths()
+        strengths = recipes[0].perturbation.strengths()
         rows += [CurveRow(task, opened.metric, value, strengths[value], *score) for value, score in by_value.items()]
         known = [score.number for score in by_value.values() if np.isfinite(score.number)]
         found[task] = {

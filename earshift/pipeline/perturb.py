@@ -1,9 +1,8 @@
 """The recipes and severities of one perturbation's grid, and its audio where that is kept.
 
-Writes data/perturbed/PERTURBATION/: VALUE.json (the recipe with its fingerprint and severity) per value of the grid,
+Writes data/perturbed/PERTURBATION/: VALUE.json (the recipe with its severity) per value of the grid,
 and severity.csv over all values. With ``perturb.keep_audio`` the packed audio goes into paths.AUDIO, beside the
-pipeline, for all encoders to read. A value whose fingerprint still holds is kept; one that left the grid is removed; a
-killed run goes on at the first value that is not whole, and one that is damaged is made again.
+pipeline, for all encoders to read. Each value is an artifact of its own (:mod:`earshift.pipeline.artifacts`).
 """
 
 import contextlib
@@ -19,11 +18,12 @@ from earshift.perturbations.processing import to_int16
 from earshift.perturbations.recipe import Batch, Recipe, batches
 from earshift.perturbations.severity import Severity, severity, summarise
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import Artifact, make_key, making, open_output
 from earshift.pipeline.compute import mapper
 from earshift.pipeline.config import Config
 from earshift.pipeline.corpus_audio import corpus_audio
 from earshift.pipeline.progress import Progress
-from earshift.pipeline.recipes import plan_recipes, read_document, write_document
+from earshift.pipeline.recipes import audio_key, audio_modules, plan_recipes, write_document
 from earshift.storage.clips import corpus_digest, read_clips
 from earshift.storage.files import read_json, remove_leftovers, require_space, write_table
 from earshift.storage.hdf5 import remove_damaged
@@ -43,27 +43,41 @@ def perturb(params: Config, name: str) -> None:
     recipes[0].perturbation.check(clips)
     folder = paths.perturbed(name)
     keep_audio = params.keeps_audio(name)
-    _tidy(folder, recipes)
-
-    missing = [r for r in recipes if not _is_whole(folder, r, r.fingerprint(digest), keep_audio)]
+    planned = {_artifact(params, recipe, digest): recipe for recipe in recipes}
+    output = open_output(folder, list(planned), files=[paths.severity(name)])
+    stale = output.missing()
+    audio_keys = {r.value: audio_key(r, digest).sha256 for r in recipes} if keep_audio else {}
+    missing = {artifact: recipe for artifact, recipe in planned.items() if artifact in stale
+               or (keep_audio and not _is_kept(recipe, audio_keys[recipe.value]))}  # fmt: skip
     with Progress(f"perturb {name}", len(recipes) * len(clips), (len(recipes) - len(missing)) * len(clips)) as progress:
         if missing:
             audio = corpus_audio(params)
             if keep_audio:
-                _require_space(audio, missing)
+                _require_space(audio, list(missing.values()))
             chunks = _chunks(clips, params)
-            parts = _make_parts(missing, audio, clips, chunks, params, keep_audio)
-            for recipe in missing:
-                fingerprint = recipe.fingerprint(digest)
-                severities = _collect(recipe, fingerprint, parts, chunks, keep_audio, progress)
-                document = {**recipe.attributes(), "fingerprint": fingerprint, "severity": summarise(severities)}
-                write_document(folder / f"{recipe.value}.json", document)
+            parts = _make_parts(list(missing.values()), audio, clips, chunks, params, keep_audio)
+            for artifact, recipe in missing.items():
+                severities = _collect(recipe, audio_keys.get(recipe.value, ""), parts, chunks, progress)
+                document = {**recipe.attributes(), "severity": summarise(severities)}
+                with making(artifact) as root:
+                    write_document(root / artifact.places[0], document)
+                output.take(artifact)
     _write_severity(folder, recipes)
     print(
         f"perturb {name}: computed {len(missing)} of {len(recipes)} values"
-        + (f" ({', '.join(r.value for r in missing)}; {progress.rate:.1f} clips/s)" if missing else "")
+        + (f" ({', '.join(r.value for r in missing.values())}; {progress.rate:.1f} clips/s)" if missing else "")
         + f", reused {len(recipes) - len(missing)}"
     )
+
+
+def _artifact(params: Config, recipe: Recipe, digest: str) -> Artifact:
+    key = make_key(
+        "perturb",
+        contents={"audio": audio_key(recipe, digest).basis},
+        options=[recipe.attributes(), params.perturb.severity_clips],
+        code=["stages.perturb", *audio_modules(recipe)],
+    )
+    return Artifact(recipe.value, key, (paths.perturbed(recipe.perturbation.name) / f"{recipe.value}.json",))
 
 
 def keep_again(params: Config, recipe: Recipe, fingerprint: str) -> None:
@@ -79,28 +93,10 @@ def keep_again(params: Config, recipe: Recipe, fingerprint: str) -> None:
     chunks = _chunks(clips, params)
     parts = _make_parts([recipe], corpus_audio(params), clips, chunks, params, True)
     with Progress(f"perturb {recipe.perturbation.name}", len(clips)) as progress:
-        _collect(recipe, fingerprint, parts, chunks, True, progress)
+        _collect(recipe, fingerprint, parts, chunks, progress)
 
 
-def _tidy(folder: Path, recipes: Sequence[Recipe]) -> None:
-    """Remove what a killed run left and what left the grid."""
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    wanted = {f"{r.value}.json" for r in recipes} | {"severity.csv"}
-    for path in folder.iterdir():
-        if path.name not in wanted:
-            path.unlink()
-
-
-def _is_whole(folder: Path, recipe: Recipe, fingerprint: str, keep_audio: bool) -> bool:
-    path = folder / f"{recipe.value}.json"
-    document = read_document(path)
-    if document is None and path.is_file():
-        print(f"{path} is damaged, its checksum does not hold; it is made again")
-    if not document or not document.items() >= {**recipe.attributes(), "fingerprint": fingerprint}.items():
-        return False
-    if not keep_audio:
-        return True
+def _is_kept(recipe: Recipe, fingerprint: str) -> bool:
     kept = paths.kept_audio(recipe.perturbation.name, recipe.value, fingerprint)
     remove_damaged([kept])
     return kept.is_file()  # its name is its fingerprint
@@ -154,13 +150,13 @@ def _make_part(batch: Batch, *, originals: Path, measured: frozenset[int], keep:
 
 
 def _collect(
-    recipe: Recipe, fingerprint: str, parts: Iterator[Part], chunks: Sequence[range], keep: bool, progress: Progress
+    recipe: Recipe, fingerprint: str, parts: Iterator[Part], chunks: Sequence[range], progress: Progress
 ) -> list[Severity]:
-    """Severities of the clips of one value; their audio is packed on the way, where it is kept."""
+    """Severities of the clips of one value; their audio is packed on the way, where it has a fingerprint."""
     severities: list[Severity] = []
     with contextlib.ExitStack() as stack:
         writer = None
-        if keep:
+        if fingerprint:
             path = paths.kept_audio(recipe.perturbation.name, recipe.value, fingerprint)
             attributes = {**recipe.attributes(), "fingerprint": fingerprint}
             writer = stack.enter_context(AudioWriter(path, dtype=recipe.dtype, attributes=attributes))

@@ -1,19 +1,30 @@
-"""Hashes of the files outside the repository that perturbations read, for DVC to notice a change of them."""
+"""Hashes of the code of perturbations and of the files that they read, for DVC to notice a change of them."""
 
 from typing import Any
 
 from earshift.errors import UserError
 from earshift.perturbations.base import Perturbation
 from earshift.pipeline import paths
-from earshift.storage.files import read_json, write_json
+from earshift.pipeline.code import code_sha256
+from earshift.pipeline.config import Config
+from earshift.pipeline.packages import package_versions
+from earshift.storage.files import read_json, write_if_changed
+from earshift.storage.provenance import versions
 
 
-def write_perturbation_inputs(perturbations: dict[str, Perturbation]) -> None:
-    """Write data/inputs/perturbations/NAME.json for each of these perturbations, and remove the files of others."""
-    for name, perturbation in perturbations.items():
-        write_json(paths.perturbation_inputs(name), {"external_inputs": _external_inputs(name, perturbation)})
+def write_perturbation_inputs(params: Config) -> None:
+    """Write data/inputs/perturbations/NAME.json for each of the run, and remove the files of others."""
+    for name in params.run.perturbations:
+        perturbation = params.perturbations[name]
+        module = type(perturbation).__module__
+        content = {
+            "external_inputs": _external_inputs(name, perturbation),
+            "code": code_sha256(module),
+            "packages": {**package_versions(module), **versions(*perturbation.packages)},
+        }
+        write_if_changed(paths.perturbation_inputs(name), content)
     for path in paths.PERTURBATION_INPUTS.glob("*.json"):
-        if path.stem not in perturbations:
+        if path.stem not in params.run.perturbations:
             path.unlink()
 
 
@@ -22,8 +33,7 @@ def _external_inputs(name: str, perturbation: Perturbation) -> Any:
     try:
         return perturbation.external_inputs_hash()
     except UserError:
-        # the only entry of the file, whatever an earlier version called it
-        pulled = next(iter((read_json(paths.perturbation_inputs(name)) or {}).values()), None)
+        pulled = (read_json(paths.perturbation_inputs(name)) or {}).get("external_inputs")
         if not pulled:
             raise
     print(f"perturbation inputs: the files that {name} reads are not here; the hash that was pulled is used")

@@ -17,8 +17,9 @@ if importlib.util.find_spec("h5py") is None:
         "run `make setup` once and `source .venv/bin/activate` in every shell"
     )
 
+NUMERICS = "native" if os.environ.get("EARSHIFT_NATIVE") == "1" else "pinned"
 _settings = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
-if os.environ.get("EARSHIFT_NATIVE") != "1":
+if NUMERICS == "pinned":
     _settings.update(
         ATEN_CPU_CAPABILITY="avx2",
         ONEDNN_MAX_CPU_ISA="AVX2",
@@ -28,6 +29,11 @@ if os.environ.get("EARSHIFT_NATIVE") != "1":
     )
     if platform.machine().lower() in ("x86_64", "amd64"):
         _settings.update(NUMBA_CPU_NAME="x86-64-v3", NUMBA_CPU_FEATURES="+avx2,+fma,+bmi,+bmi2,+lzcnt,+f16c,+movbe")
+if "NUMBA_CACHE_DIR" not in os.environ:
+    # compiled code is kept for the user, not for this folder; the other classes are Numba's own, for where it cannot be
+    _settings["NUMBA_CACHE_LOCATOR_CLASSES"] = (
+        "earshift.pipeline.kernel_cache.UserCache,InTreeCacheLocator,UserWideCacheLocator,IPythonCacheLocator"
+    )
 # Not so in a process that somebody else started and that has numpy already, such as a worker of a cluster
 SETTINGS_HOLD = "numpy" not in sys.modules or _settings.items() <= os.environ.items()
 os.environ.update(_settings)

@@ -6,7 +6,6 @@ their clips and the code that computes them are unchanged; a killed run goes on 
 """
 
 import re
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earshift.analysis import classify, data, desensitise, published, robustness
+from earshift.analysis import published
 from earshift.analysis.data import Trajectories
 from earshift.analysis.published import PANELS, Found, Panel, PanelResult, PublishedResult, Row
 from earshift.errors import UserError
 from earshift.pipeline import config, paths
+from earshift.pipeline.artifacts import make_key
 from earshift.pipeline.compute import mapper
+from earshift.pipeline.pairs import vector_hashes
 from earshift.pipeline.progress import Progress
-from earshift.pipeline.robustness import embedding_hashes
 from earshift.pipeline.trajectories import read_trajectories
 from earshift.storage import provenance
 from earshift.storage.files import read_json, write_table
@@ -92,14 +92,10 @@ def show_figure() -> None:
 
 def _compute_panel(panel: Panel, trajectories: Trajectories, saved: "_Saved", params: config.Config) -> None:
     rows = _split_rows(trajectories)
-    fingerprint = provenance.fingerprint(
-        files=embedding_hashes(panel.encoder, panel.perturbation),
-        clips=provenance.file_sha256(paths.CLIPS),
-        rows=None if rows is None else rows.tolist(),
-        reference=provenance.file_sha256(published.REFERENCE),
-        code=provenance.source_sha256(classify, data, desensitise, robustness, published, sys.modules[__name__]),
-        versions=provenance.versions("numpy", "scipy", "scikit-learn", "numba"),
-    )
+    reference_sha256 = provenance.file_sha256(published.REFERENCE)
+    hashes = {**vector_hashes(panel.encoder, panel.perturbation), "reference": reference_sha256}
+    indices = None if rows is None else rows.tolist()
+    fingerprint = make_key("published", contents=hashes, options=indices, code=[__name__]).sha256
     reference = published.reference()
     curves = published.Curves(trajectories, panel.instrument, saved.found(panel, fingerprint), rows)
 
@@ -215,10 +211,10 @@ def _absence(panel: Panel) -> str:
     """Why a panel cannot be computed, or ""."""
     original = paths.originals(panel.encoder)
     if not original.is_file():
-        return f"{original} is missing (`dvc repro original@{panel.encoder}`)"
+        return f"{original} is missing (`dvc repro embed@{panel.encoder}`)"
     folder = paths.embeddings(panel.encoder, panel.perturbation)
     if not any(folder.glob("*.h5")):
-        return f"{folder} holds no embeddings (`dvc repro embed@{panel.encoder}-{panel.perturbation}`)"
+        return f"{folder} holds no embeddings (`dvc repro embed@{panel.encoder}`)"
     return ""
 
 

@@ -11,10 +11,11 @@ from earshift.perturbations.base import Perturbation
 from earshift.perturbations.processing import Switches
 from earshift.perturbations.recipe import Recipe
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import INDEX, Key, make_key
 from earshift.pipeline.config import Config
 from earshift.plugins import find_plugins
 from earshift.storage.files import read_json, round_floats, write_json
-from earshift.storage.provenance import fingerprint
+from earshift.storage.provenance import fingerprint, versions
 
 
 def plan_recipes(params: Config, name: str) -> list[Recipe]:
@@ -38,6 +39,31 @@ def plan_recipes(params: Config, name: str) -> list[Recipe]:
     ]
 
 
+def audio_key(recipe: Recipe, clips: str) -> Key:
+    """What determines the perturbed audio.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    clips : :func:`earshift.storage.clips.corpus_digest` of the corpus
+    """
+    attributes, cls = recipe.attributes(), type(recipe.perturbation)
+    external = cls.external_inputs  # options that name files, whose content counts in their place
+    options = {name: value for name, value in json.loads(attributes["options"]).items() if name not in external}
+    return make_key(
+        "audio",
+        contents={"clips": clips, "external_inputs": recipe.external_inputs},
+        options={**attributes, "options": options},
+        code=audio_modules(recipe),
+        packages=versions("numpy", *cls.packages),
+    )
+
+
+def audio_modules(recipe: Recipe) -> list[str]:
+    """Names of the modules that perturb audio with a recipe."""
+    return ["earshift.perturbations.recipe", type(recipe.perturbation).__module__]
+
+
 def write_document(path: Path, document: dict[str, Any]) -> None:
     """Write the document of a recipe with a checksum of it."""
     document = round_floats(document)
@@ -53,8 +79,8 @@ def read_document(path: Path) -> dict[str, Any] | None:
     return document if fingerprint(**document) == checksum else None
 
 
-def read_recipes(name: str) -> list[tuple[Recipe, str]]:
-    """The recipes in data/perturbed/NAME with their fingerprints, in order of growing strength.
+def read_recipes(name: str) -> list[Recipe]:
+    """The recipes in data/perturbed/NAME, in order of growing strength.
 
     Raises
     ------
@@ -64,6 +90,8 @@ def read_recipes(name: str) -> list[tuple[Recipe, str]]:
     cls = find_plugins(earshift.perturbations, Perturbation)[name]
     found: dict[float, dict[str, Any]] = {}
     for path in paths.perturbed(name).glob("*.json"):
+        if path.name == INDEX:
+            continue
         document = read_document(path)
         if document is None:
             raise UserError(f"{path} is damaged or of an earlier version; `dvc repro perturb@{name}` makes it alone")
@@ -71,7 +99,7 @@ def read_recipes(name: str) -> list[tuple[Recipe, str]]:
     if not found:
         raise UserError(f"{paths.perturbed(name)} holds no recipes; run `dvc repro perturb@{name}`")
     ordered = sorted(found, reverse=cls.growth == "down")
-    return [(_recipe(cls, tuple(ordered), found[value]), found[value]["fingerprint"]) for value in ordered]
+    return [_recipe(cls, tuple(ordered), found[value]) for value in ordered]
 
 
 def _recipe(cls: type[Any], grid: tuple[float, ...], document: dict[str, Any]) -> Recipe:

@@ -68,6 +68,6 @@ def folders() -> Folders:
     """Where results lie in this repository."""
     return Folders(
         metrics=paths.METRICS, plots=paths.PLOTS, perturbed=paths.PERTURBED, models=paths.MODELS, corpus=paths.CORPUS,
-        embeddings=paths.EMBEDDINGS, weights=paths.WEIGHTS, excerpts=paths.EXCERPTS, figures=paths.FIGURES,
+        embeddings=paths.EMBEDDINGS, weights=paths.MODELS, excerpts=paths.EXCERPTS, figures=paths.FIGURES,
         report=paths.INDEX.parent,
     )  # fmt: skip

@@ -2,24 +2,23 @@
 
 import json
 import shutil
-import sys
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from earshift.analysis import classify, data, desensitise, drops, robustness
+from earshift.analysis import robustness
 from earshift.analysis.drops import Outcome, RobustnessResult
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import make_key
 from earshift.pipeline.compute import mapper
-from earshift.pipeline.pairs import Pair
+from earshift.pipeline.pairs import Pair, vector_hashes
 from earshift.pipeline.progress import Progress
 from earshift.storage import provenance
 from earshift.storage.files import replacing
-from earshift.storage.hdf5 import read_fingerprint
 
 
 class Finished(dict[str, dict[str, Outcome]]):
@@ -74,13 +73,12 @@ class Finished(dict[str, dict[str, Outcome]]):
 def analyse(pair: Pair) -> None:
     """What a perturbation costs a classifier, and whether removing it helps: metrics and tables of one pair."""
     options, label = pair.params.robustness, f"{pair.encoder}-{pair.perturbation}"
-    fingerprint = provenance.fingerprint(
-        files=embedding_hashes(pair.encoder, pair.perturbation),
-        clips=provenance.file_sha256(paths.CLIPS),
-        options=asdict(replace(options, confidence=0)),
-        code=provenance.source_sha256(classify, data, desensitise, drops, robustness, sys.modules[__name__]),
-        versions=provenance.versions("numpy", "scipy", "scikit-learn", "numba"),
-    )
+    fingerprint = make_key(
+        "robustness",
+        contents=vector_hashes(pair.encoder, pair.perturbation),
+        options=[replace(options, confidence=0), pair.params.classes],
+        code=["earshift.analysis.robustness"],
+    ).sha256
     experiment = robustness.Experiment(pair.trajectories(), options)
     finished = Finished(paths.SCRATCH / "robustness" / label, fingerprint, experiment.instruments)
     each, reused = experiment.classifiers_of_each, len(finished)
@@ -94,9 +92,3 @@ def analyse(pair: Pair) -> None:
     pair.write_parquet("draws", tables["draws"])
     pair.write(RobustnessResult, result, curves=tables["curves"])
     finished.remove_files()
-
-
-def embedding_hashes(encoder: str, perturbation: str) -> list[tuple[str, str]]:
-    """Name and fingerprint of every file that the trajectories of a pair are read from."""
-    files = [paths.originals(encoder), *sorted(paths.embeddings(encoder, perturbation).glob("*.h5"))]
-    return [(path.name, read_fingerprint(path) or provenance.file_sha256(path)) for path in files]

@@ -25,6 +25,8 @@ from rich.table import Table
 
 from earshift.errors import UserError
 from earshift.pipeline import config, paths, profile
+from earshift.pipeline.artifacts import read_index
+from earshift.report.results import ANALYSES
 
 COMPUTED, STALE, MISSING = STATES = ("computed", "stale", "missing")
 _NOT_HERE, _IN_CACHE, _CHANGED = "outputs are not here", "outputs are only in the cache", "outputs were changed"
@@ -36,7 +38,7 @@ _REASONS = 9  # of what runs next, unless all are asked for
 class Stage:
     """What is known of one stage.
 
-    name : as DVC calls it: embed@mfcc-gain
+    name : as DVC calls it: embed@mfcc
     state : one of :data:`STATES`
     reasons : why it is stale or missing
     size : bytes of its outputs that lie here
@@ -169,7 +171,7 @@ def show(*, every: bool = False, console: Console | None = None) -> None:
     console.print(_counts(found, profiles))
     pairs = _pairs(found)
     if pairs is not None:
-        console.print("vectors of encoders and perturbations, how many of their analyses are computed", pairs, sep="\n")
+        console.print("vectors of encoders, and how many analyses have each pair", pairs, sep="\n")
     console.print("the next `dvc repro` runs", *(f"  {line}" for line in _coming(found, every)), sep="\n")
     console.print(_disk(found.cache))
 
@@ -196,29 +198,21 @@ def _counts(of: Status, profiles: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _pairs(of: Status) -> Table | None:
-    """A cell for every encoder and perturbation: what its vectors are, how many of its analyses are computed."""
+    """A cell for every encoder and perturbation: what the vectors are, in how many analyses the pair is."""
     run = config.read().get("run", {})
     encoders, perturbations = run.get("encoders", []), run.get("perturbations", [])
     table = _table("", *perturbations)
-    stages: dict[str, list[Stage]] = {}
-    for stage in of.stages:
-        stages.setdefault(stage.item, []).append(stage)
-    rows = {
-        encoder: [_cell(stages.get(f"{encoder}-{perturbation}", [])) for perturbation in perturbations]
-        for encoder in encoders
-    }
-    for encoder, cells in rows.items():
-        if len(rows) <= 12 or set(cells) != {"ok"}:  # of many, those that are not
-            table.add_row(encoder, *cells)
+    embedded = {stage.item: stage.state for stage in of.stages if stage.kind == _EMBED}
+    computed = {stage.kind: stage.state == COMPUTED for stage in of.stages if stage.kind in ANALYSES}
+    indexes = {analysis: read_index(paths.METRICS / analysis) for analysis in computed}
+    for encoder in encoders:
+        vectors = embedded.get(encoder, MISSING)
+        counts = [sum(f"{encoder}/{each}" in index for index in indexes.values()) for each in perturbations]
+        whole = [vectors == COMPUTED and count == len(indexes) for count in counts]
+        if len(encoders) <= 12 or not all(whole):  # of many, those of which something is left to do
+            table.add_row(encoder, *("ok" if good and all(computed.values()) else f"{vectors} {count}/{len(indexes)}"
+                                     for good, count in zip(whole, counts, strict=True)))  # fmt: skip
     return table if table.row_count else None
-
-
-def _cell(stages: list[Stage]) -> str:
-    if all(stage.state == COMPUTED for stage in stages):
-        return "ok"
-    vectors = [stage.state for stage in stages if stage.kind == _EMBED]
-    analyses = [stage.state for stage in stages if stage.kind != _EMBED]
-    return f"{vectors[0] if vectors else ''} {analyses.count(COMPUTED)}/{len(analyses)}".strip()
 
 
 def _coming(of: Status, every: bool) -> Iterator[str]:
@@ -254,7 +248,7 @@ def _named(stages: list[Stage], totals: Counter[str]) -> str:
 def _disk(cache: Path) -> str:
     """What takes room, files that are linked counted once in the sum."""
     seen: set[tuple[int, int]] = set()
-    places = (paths.AUDIO, paths.TRAINING, paths.DOWNLOADS, paths.EMBEDDINGS, cache, paths.ARTIFACTS)
+    places = (paths.STORE, paths.AUDIO, paths.TRAINING, paths.DOWNLOADS, paths.EMBEDDINGS, cache, paths.ARTIFACTS)
     total = sum(size(path, seen) for path in places)
     parts = [f"{os.path.relpath(path)} {readable_size(size(path))}" for path in places if path.exists()]
     return f"on disk: {', '.join(parts)}; together {readable_size(total)}, links counted once" if parts else ""

@@ -1,24 +1,26 @@
-"""Stage ``train``: brings data/models/ENCODER up to date.
+"""Brings the networks in data/models/ENCODER up to date.
 
 Conventions
 -----------
 The folder holds model.json, and for every task of the encoder TASK.npz (all arrays of its network) and TASK.csv (losses
-by epoch). An encoder in which nothing is trained here has model.json alone. A network whose fingerprint still holds is
-kept; a killed training goes on after its last epoch.
+by epoch). An encoder in which nothing is trained here has model.json alone. A network that is in the store is not
+trained again; a killed training goes on after its last epoch.
 """
 
 from typing import TYPE_CHECKING
 
+from earshift.encoders.weights.record import ARRAYS as WEIGHTS
+from earshift.encoders.weights.record import RECORD as WEIGHTS_RECORD
 from earshift.pipeline import paths
 from earshift.pipeline.config import Config
-from earshift.storage.files import read_json, remove_leftovers, write_json
+from earshift.storage.files import read_json, remove_leftovers
 from earshift.storage.results import write_result
-from earshift.training.records import ModelRecord, NetworkRecord
+from earshift.training.records import MODEL, ModelRecord, NetworkRecord
 
 if TYPE_CHECKING:
     from earshift.pipeline.networks import Trainer
 
-RECORD = "model.json"
+RECORD = MODEL
 SECTIONS = {"kim2019": "training", "verma2023": "diverse"}  # of params.yaml, by what trains an encoder
 
 
@@ -30,17 +32,20 @@ def train(config: Config, name: str) -> None:
     UserError
         If the data do not suffice, or training diverges at once.
     """
+    from earshift.pipeline import networks  # imports torch, which most callers of this module do without
+
     encoder, folder = config.encoders[name], paths.model(name)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    before = (read_json(folder / RECORD) or {}).get("tasks", {})
     tasks: dict[str, NetworkRecord] = {}
-    for task in encoder.tasks:
-        tasks[task] = trainer_of(encoder.training).train(config, name, task, folder, before.get(task))
-        # what is finished stays so if the next one is killed
-        write_json(folder / RECORD, {"encoder": name, "tasks": before | tasks})
-        paths.checkpoint(tasks[task]["fingerprint"]).unlink(missing_ok=True)
-    wanted = {RECORD, *(f"{task}.{kind}" for task in tasks for kind in ("npz", "csv"))}
+    if encoder.tasks or (read_json(folder / RECORD) or {}).get("tasks"):
+        from earshift.pipeline import networks  # imports torch, and most encoders are not trained here
+
+        networks.keep_networks(folder)
+        for task in encoder.tasks:
+            tasks[task] = trainer_of(encoder.training).train(config, name, task)
+            networks.place_network(tasks[task]["fingerprint"], folder, task)
+    wanted = {RECORD, WEIGHTS, WEIGHTS_RECORD, *(f"{task}.{kind}" for task in tasks for kind in ("npz", "csv"))}
     wanted |= {file for about in tasks.values() for file in about.get("files", ())}
     for path in folder.iterdir():
         if path.name not in wanted:

@@ -3,18 +3,17 @@
 Imports torch: import this module inside functions.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from functools import partial
+from typing import Literal, Protocol, cast
 
 from earshift.corpora.split import TEST, TRAIN
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import make_key
 from earshift.pipeline.compute import mapper, torch_device
 from earshift.pipeline.config import Config
-from earshift.pipeline.networks import Evaluation, reuse, train_network
+from earshift.pipeline.networks import Evaluation, obtain_network, train_network
 from earshift.pipeline.training_data import TrainingCorpus
-from earshift.storage.provenance import fingerprint, source_sha256, versions
 from earshift.training.arrays import load_arrays, read_arrays
 from earshift.training.data import TrainingData
 from earshift.training.excerpt import SAMPLE_RATE
@@ -39,28 +38,27 @@ class _Encoder(Protocol):
 class Trainer:
     """See :class:`earshift.pipeline.networks.Trainer`."""
 
-    def train(
-        self, config: Config, name: str, task: str, folder: Path, record: Mapping[str, Any] | None
-    ) -> NetworkRecord:
+    def train(self, config: Config, name: str, task: str) -> NetworkRecord:
         """See :meth:`earshift.pipeline.networks.Trainer.train`."""
         options, plan = config.training, _plan(config, name)
         _, data = _prepare(config, name, task)
         outputs = batches.choose_outputs(task, data, tags=options.autotagging.tags)
         clips = _clips(config, task, data, outputs)
         own = asdict(options.task(task))
-        key = fingerprint(
-            task=task, network=plan.encoder, channels=plan.channels, trial=plan.trial, data=data.digest,
-            training={k: v for k, v in asdict(options).items() if k not in TASK_NAMES and k not in _ELSEWHERE},
-            own=own, switches={k: on for k, on in plan.switches.items() if k != "references_apart"}, outputs=outputs,
-            code=source_sha256(training), packages=versions("torch", "numpy", "soxr"),
+        determined = {
+            "task": task, "network": plan.encoder, "channels": plan.channels, "trial": plan.trial,
+            "training": {k: v for k, v in asdict(options).items() if k not in TASK_NAMES and k not in _ELSEWHERE},
+            "own": own, "switches": {k: on for k, on in plan.switches.items() if k != "references_apart"},
+            "outputs": outputs,
+        }  # fmt: skip
+        key = make_key("network", contents={"data": data.digest}, options=determined, code=[__name__]).sha256
+        label = f"train {name} {task}"
+        train = partial(
+            train_network, key=key,
+            train=lambda checkpoint, advance: training.train(clips, plan, checkpoint=checkpoint, advance=advance),
+            label=label, data=data, outputs=outputs, epochs=own["epochs"], examples=len(data.places(TRAIN)),
         )  # fmt: skip
-        path, label = folder / f"{task}.npz", f"train {name} {task}"
-        return reuse(path, record, key, label) or train_network(
-            path, key,
-            lambda checkpoint, advance: training.train(clips, plan, checkpoint=checkpoint, advance=advance),
-            label=label, data=data, outputs=outputs, epochs=own["epochs"],
-            examples=len(data.places(TRAIN)),
-        )  # fmt: skip
+        return obtain_network(key, label, train)[1]
 
     def open(self, config: Config, name: str, task: str, record: NetworkRecord) -> Evaluation:
         """See :meth:`earshift.pipeline.networks.Trainer.open`."""

@@ -2,15 +2,14 @@
 
 Conventions
 -----------
-A stream's network is kept beside the pipeline under all that determines it (paths.network), so the combination, which
-needs all four, and the streams' own stages train each only once, whoever comes first. The Neuralogram's own network is
-trained before it. Features of all chunks lie in one .npy file a stream (paths.training_features), which is mapped into
-memory and read batch by batch, so that a corpus may be larger than memory.
+A stream's network is kept in the store under all that determines it, so the combination, which needs all four, and the
+stages of single streams train each only once, whichever runs first. The Neuralogram's own network is trained before it.
+Features of all chunks lie in one .npy file a stream (paths.training_features), which is mapped into memory and read
+batch by batch, so that a corpus may be larger than memory.
 
 Imports torch: import this module inside functions.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import cached_property, partial
@@ -23,19 +22,19 @@ from numpy.typing import NDArray
 
 from earshift.corpora.split import TEST, TRAIN
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import make_key
 from earshift.pipeline.compute import mapper, torch_device
 from earshift.pipeline.config import Config
-from earshift.pipeline.networks import Evaluation, reuse, train_network
+from earshift.pipeline.networks import Evaluation, obtain_network, train_network
 from earshift.pipeline.progress import Progress
 from earshift.pipeline.training_data import TrainingCorpus
 from earshift.protocols import Advance
-from earshift.storage.files import read_json, remove_leftovers, replacing, require_space, write_json, write_table
+from earshift.storage.files import remove_leftovers, replacing, require_space, write_table
 from earshift.storage.hashes import digest
-from earshift.storage.provenance import fingerprint, source_sha256, versions
 from earshift.training.arrays import load_arrays, read_arrays, write_arrays
 from earshift.training.loop import Checkpoint
 from earshift.training.records import NetworkRecord, TrainedNetwork
-from earshift.training.verma2023 import combination, evaluation, features, mobilenet, scores, streams, training
+from earshift.training.verma2023 import combination, evaluation, mobilenet, scores, streams, training
 from earshift.training.verma2023.chunks import SAMPLE_RATE
 from earshift.training.verma2023.corpus import ChunkedCorpus, cut_corpus, iterate_features
 from earshift.training.verma2023.features import LOG_MEL, shape_of
@@ -44,6 +43,11 @@ from earshift.training.verma2023.options import END_TO_END, NEURALOGRAM, TIMBRE
 _MOBILENET = "mobilenet"
 _NOT_OF_NETWORKS = ("networks", "costs", "bootstrap", "confidence", "threads")
 _NETWORKS = {TIMBRE: ("timbre",), END_TO_END: ("filters",), NEURALOGRAM: ("mobilenet",)}  # options of a stream alone
+_FEATURES = (
+    "earshift.training.verma2023.features",
+    "earshift.training.verma2023.mobilenet",
+    "earshift.training.verma2023.corpus",
+)  # modules that compute what a network reads
 _TABLES = ("subsets.csv", "classes.csv")
 
 
@@ -57,18 +61,14 @@ class _Encoder(Protocol):
 class Trainer:
     """See :class:`earshift.pipeline.networks.Trainer`."""
 
-    def train(
-        self, config: Config, name: str, task: str, folder: Path, record: Mapping[str, Any] | None
-    ) -> NetworkRecord:
+    def train(self, config: Config, name: str, task: str) -> NetworkRecord:
         """See :meth:`earshift.pipeline.networks.Trainer.train`."""
         encoder = cast(_Encoder, config.encoders[name])
         run = StreamRun(config, encoder.trial)
         trained = {stream: run.network(stream) for stream in encoder.streams}
         if len(trained) > 1:
-            return _combine(run, trained, folder, task, record)
-        ((arrays, about),) = trained.values()
-        for suffix in (".npz", ".csv"):
-            shutil.copyfile(arrays.with_suffix(suffix), folder / f"{task}{suffix}")
+            return _combine(run, trained)
+        ((_, about),) = trained.values()
         return about
 
     def open(self, config: Config, name: str, task: str, record: NetworkRecord) -> Evaluation:
@@ -104,19 +104,17 @@ class StreamRun:
         what : a stream, or _MOBILENET
         """
         key, label = self._key(what), f"train {what}"
-        path = paths.network(key)
-        record = reuse(path, read_json(path.with_suffix(".json")), key, label)
-        if record is None:
-            record = train_network(
-                path, key, self._training(what), label=label, data=self.corpus.data, outputs=self.corpus.tags,
-                epochs=self.options.mobilenet_epochs if what == _MOBILENET else self.options.epochs,
-                examples=len(self.corpus.places(TRAIN)),
-            )  # fmt: skip
-            if what == NEURALOGRAM:
-                record["mobilenet"] = self.mobilenet[1]
-            write_json(path.with_suffix(".json"), record)
-            paths.checkpoint(key).unlink(missing_ok=True)
-        return path, record
+        return obtain_network(key, label, partial(self._train, what, key, label))
+
+    def _train(self, what: str, key: str, label: str, path: Path) -> NetworkRecord:
+        record = train_network(
+            path, key, self._training(what), label=label, data=self.corpus.data, outputs=self.corpus.tags,
+            epochs=self.options.mobilenet_epochs if what == _MOBILENET else self.options.epochs,
+            examples=len(self.corpus.places(TRAIN)),
+        )  # fmt: skip
+        if what == NEURALOGRAM:
+            record["mobilenet"] = self.mobilenet[1]
+        return record
 
     def _training(self, what: str) -> Callable[[Checkpoint, Advance], TrainedNetwork]:
         """What trains a network once its features are there."""
@@ -138,23 +136,25 @@ class StreamRun:
     def _key(self, what: str) -> str:
         options, networks = asdict(self.options), asdict(self.options.networks)
         own = ("mobilenet",) if what == _MOBILENET else ("transformer", *_NETWORKS.get(what, ()))
-        return fingerprint(
-            what=what, options={k: v for k, v in options.items() if k not in _NOT_OF_NETWORKS},
-            networks={k: networks[k] for k in own}, trial=self.trial, data=self.corpus.data.digest,
-            threads=self.options.threads, tags=self.corpus.tags,
-            code=source_sha256(features, mobilenet, training),
-            packages=versions("torch", "numpy", "scipy", "soxr"),
-        )  # fmt: skip
+        determined = {
+            "what": what, "options": {k: v for k, v in options.items() if k not in _NOT_OF_NETWORKS},
+            "networks": {k: networks[k] for k in own}, "trial": self.trial, "threads": self.options.threads,
+            "tags": self.corpus.tags,
+        }  # fmt: skip
+        return make_key(
+            "network", contents={"data": self.corpus.data.digest}, options=determined, code=[__name__]
+        ).sha256
 
     def read_features(self, stream: str) -> NDArray[Any]:
         """What a stream reads of every chunk, mapped from a file, [shape=(chunks, ...)]."""
         wanted = self.options.networks
-        known = fingerprint(
-            data=self.corpus.data.digest, stream=stream, filling=self.options.filling,
-            mobilenet=self.mobilenet[1] if stream == NEURALOGRAM else "",
-            timbre=asdict(wanted.timbre) if stream == TIMBRE else None,
-            code=source_sha256(features, mobilenet), packages=versions("numpy", "scipy"),
-        )  # fmt: skip
+        mobilenet_sha256 = self.mobilenet[1] if stream == NEURALOGRAM else ""
+        known = make_key(
+            "features",
+            contents={"data": self.corpus.data.digest, "mobilenet": mobilenet_sha256},
+            options=[stream, self.options.filling, wanted.timbre if stream == TIMBRE else None],
+            code=_FEATURES,
+        ).sha256
         path, count = paths.training_features(known), len(self.corpus.clip)
         if not path.is_file():
             kind, shape = shape_of(stream, wanted)
@@ -196,26 +196,23 @@ def _fill(packed: NDArray[Any], blocks: Iterable[NDArray[Any]], label: str) -> N
             progress.advance(len(block))
 
 
-def _combine(
-    run: StreamRun,
-    trained: Mapping[str, tuple[Path, NetworkRecord]],
-    folder: Path,
-    task: str,
-    record: Mapping[str, Any] | None,
-) -> NetworkRecord:
+def _combine(run: StreamRun, trained: Mapping[str, tuple[Path, NetworkRecord]]) -> NetworkRecord:
     """The linear model on the embeddings of all streams, and of every subset of them."""
-    options, records = run.options, [about for _, about in trained.values()]
-    key = fingerprint(
-        streams={stream: about["sha256"] for stream, (_, about) in trained.items()},
+    options = run.options
+    key = make_key(
+        "network",
+        contents={stream: about["sha256"] for stream, (_, about) in trained.items()},
         options=[*options.costs, options.seed, options.bootstrap, options.confidence],
-        code=source_sha256(combination),
-    )
-    path, tables = folder / f"{task}.npz", [folder / name for name in _TABLES]
-    if all(table.is_file() for table in tables) and (kept := reuse(path, record, key, "train combination")):
-        return kept
+        code=[__name__],
+    ).sha256
+    return obtain_network(key, "train combination", partial(_fit, run, trained, key))[1]
+
+
+def _fit(run: StreamRun, trained: Mapping[str, tuple[Path, NetworkRecord]], key: str, path: Path) -> NetworkRecord:
+    options, records = run.options, [about for _, about in trained.values()]
     found = combination.combine({s: run.embed(s, arrays) for s, (arrays, _) in trained.items()}, run.corpus, options)
-    for table, rows in zip(tables, (found.subsets, found.classes), strict=True):
-        write_table(table, pd.DataFrame(rows))
+    for name, rows in zip(_TABLES, (found.subsets, found.classes), strict=True):
+        write_table(path.with_name(name), pd.DataFrame(rows))
     arrays = {f"{evaluation.LINEAR}{name}": array for name, array in vars(found.model).items()}
     for stream, (own, _) in trained.items():
         arrays |= {f"{stream}.{name}": array for name, array in read_arrays(own).items()}

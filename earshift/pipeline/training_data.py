@@ -18,16 +18,19 @@ import pandas as pd
 from earshift.corpora.base import list_recordings
 from earshift.perturbations.recipe import Batch, Recipe, batches
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import make_key
 from earshift.pipeline.audio_files import corpus_audio_path
+from earshift.pipeline.code import code_sha256
 from earshift.pipeline.compute import mapper
 from earshift.pipeline.config import Config, CorpusConfig
 from earshift.pipeline.corpus import pack
 from earshift.pipeline.corpus_audio import corpus_audio
 from earshift.pipeline.progress import Progress
+from earshift.pipeline.recipes import audio_key
 from earshift.storage.clips import corpus_digest, read_clips
 from earshift.storage.files import remove_leftovers, require_space, write_table
 from earshift.storage.hdf5 import read_fingerprint
-from earshift.storage.provenance import fingerprint, source_sha256
+from earshift.storage.provenance import fingerprint
 from earshift.training.data import TrainingData, assign_parts, pack_mixtures, pack_stems, select_clips
 from earshift.training.options import TrainingOptions
 
@@ -101,8 +104,13 @@ class TrainingCorpus:
         UserError
             If the corpus cannot be used, has no stems where they are needed, or too few recordings.
         """
-        code = source_sha256(type(self.corpus.chosen)) if stems else None
-        digest = fingerprint(audio=corpus_digest(self.clips), rate=rate, stems=code)
+        stems_from = code_sha256(type(self.corpus.chosen).__module__) if stems else None
+        digest = make_key(
+            "training audio",
+            contents={"clips": corpus_digest(self.clips)},
+            options={"rate": rate, "stems": stems_from},
+            code=["earshift.training.data"],
+        ).sha256
         path = paths.training_audio(digest)
         if not path.is_file():
             self._pack(path, rate, stems)
@@ -125,17 +133,18 @@ class TrainingCorpus:
             audio = audio if audio.is_file() else self.audio()
             pack_mixtures(path, audio, count, rate, map=map, advance=progress.advance)
 
-    def perturb(self, rows: list[int], recipe: Recipe, digest: str) -> Iterator[Batch]:
+    def perturb(self, rows: list[int], recipe: Recipe) -> Iterator[Batch]:
         """Some clips under a recipe, one in a batch: their kept audio, or to be perturbed as they are read.
 
         Parameters
         ----------
         rows : ascending, of clips.csv
         recipe : Recipe
-        digest : fingerprint of what the recipe makes of the pipeline's corpus
         """
-        kept = paths.kept_audio(recipe.perturbation.name, recipe.value, digest)
         single = [[row] for row in rows]
-        if self.is_own and read_fingerprint(kept) == digest:
-            return batches(kept, None, single)
+        if self.is_own:
+            digest = audio_key(recipe, corpus_digest(self.clips)).sha256
+            kept = paths.kept_audio(recipe.perturbation.name, recipe.value, digest)
+            if read_fingerprint(kept) == digest:
+                return batches(kept, None, single)
         return batches(self.audio(), recipe, single)

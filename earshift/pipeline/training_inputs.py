@@ -5,9 +5,11 @@ from typing import Any
 
 from earshift.corpora.base import list_recordings
 from earshift.pipeline import paths
+from earshift.pipeline.code import code_sha256
 from earshift.pipeline.config import Config
-from earshift.pipeline.train import SECTIONS
-from earshift.storage.files import read_json, write_json
+from earshift.storage.files import read_json, write_if_changed
+
+_SECTIONS = {"kim2019": "training", "verma2023": "diverse"}  # of params.yaml, by what trains an encoder
 
 
 def write_training_inputs(params: Config) -> None:
@@ -23,10 +25,10 @@ def write_training_inputs(params: Config) -> None:
         for task in encoder.tasks:
             if task not in known:
                 known[task] = _describe_corpus(params, task, pulled)
-        section = SECTIONS.get(encoder.training or "", "training")
+        section = _SECTIONS.get(encoder.training or "", "training")
         content = {"options": {section: asdict(getattr(params, section))},
                    "corpora": {task: known[task] for task in encoder.tasks if known[task]}}  # fmt: skip
-        write_json(paths.training_inputs(name), content if encoder.tasks else {})
+        write_if_changed(paths.training_inputs(name), content if encoder.tasks else {})
     for path in paths.TRAINING_INPUTS.glob("*.json"):
         if path.stem not in params.run.encoders:
             path.unlink()
@@ -42,4 +44,5 @@ def _describe_corpus(params: Config, task: str, pulled: dict[str, dict[str, Any]
         print(f"corpus: {name}, on which {task} is trained, is not here; the hashes that were pulled are used")
         return pulled[task]
     recordings = list_recordings(corpus, params.corpus.on_bad_clip, paths.DOWNLOADS)
-    return {"corpus": name, "options": asdict(corpus), "content": corpus.content_hashes(recordings)}
+    return {"corpus": name, "options": asdict(corpus), "content": corpus.content_hashes(recordings),
+            "code": code_sha256(type(corpus).__module__)}  # fmt: skip

@@ -135,7 +135,7 @@ def _files(encoder: str, perturbation: str) -> tuple[list[str], list[Path]]:
     folder = paths.embeddings(encoder, perturbation)
     files = list(folder.glob("*.h5"))
     if not files:
-        raise UserError(f"{folder} holds no embeddings; `dvc repro embed@{encoder}-{perturbation}` computes them")
+        raise UserError(f"{folder} holds no embeddings; `dvc repro embed@{encoder}` computes them")
     try:
         files = sorted(files, key=lambda path: float(path.name.removesuffix(".h5")))
     except ValueError as error:

@@ -4,7 +4,7 @@ Effected audio is read where ``perturb`` kept it, else the corpus is perturbed a
 audio is checked before it is read, and made again where it is damaged.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ from earshift.errors import UserError
 from earshift.perturbations.base import ORIGINAL
 from earshift.perturbations.recipe import Batch, Recipe, batches
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import Key, make_key
 from earshift.pipeline.config import Config
 from earshift.pipeline.corpus_audio import corpus_audio
 from earshift.pipeline.perturb import keep_again
-from earshift.pipeline.recipes import read_recipes
+from earshift.pipeline.recipes import audio_key, audio_modules, read_recipes
 from earshift.storage.clips import corpus_digest
 from earshift.storage.hdf5 import read_fingerprint
-from earshift.storage.provenance import fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,8 @@ class Version:
     value : str, canonical text, or ``ORIGINAL``
     recipe : Recipe to apply while reading, or None
     attributes : what files made from it state about it
-    fingerprint : of its audio
+    key : what determines its audio
+    modules : names of the modules that perturb it
     kept : path where ``perturb`` kept its audio, or None
     packed : path of the packed audio to read, None before :func:`with_audio`
     """
@@ -40,7 +41,8 @@ class Version:
     value: str
     recipe: Recipe | None
     attributes: dict[str, str]
-    fingerprint: str
+    key: Key
+    modules: list[str]
     kept: Path | None = None
     packed: Path | None = None
 
@@ -65,15 +67,17 @@ def audio_versions(params: Config, perturbation: str, clips: "pd.DataFrame") -> 
     """
     if perturbation == ORIGINAL:
         attributes = {"perturbation": ORIGINAL, "value": ORIGINAL, "fidelity": params.fidelity}
-        audio = fingerprint(corpus=corpus_digest(clips), fidelity=params.fidelity)
-        return [Version(ORIGINAL, None, attributes, audio)]
+        key = make_key("audio", contents={"clips": corpus_digest(clips)}, options=attributes, code=[])
+        return [Version(ORIGINAL, None, attributes, key, [])]
     if perturbation not in params.perturbations:
         configured = ", ".join(params.perturbations)
         raise UserError(f"unknown perturbation {perturbation!r}; params.yaml configures {configured}")
-    found = []
-    for recipe, audio in read_recipes(perturbation):
-        kept = paths.kept_audio(perturbation, recipe.value, audio)
-        found.append(Version(recipe.value, recipe, recipe.attributes(), audio, kept if kept.is_file() else None))
+    found, digest = [], corpus_digest(clips)
+    for recipe in read_recipes(perturbation):
+        key = audio_key(recipe, digest)
+        kept = paths.kept_audio(perturbation, recipe.value, key.sha256)
+        whole = kept if kept.is_file() else None
+        found.append(Version(recipe.value, recipe, recipe.attributes(), key, audio_modules(recipe), whole))
     return found
 
 
@@ -88,15 +92,14 @@ def with_audio(found: Iterable[Version], params: Config) -> Iterator[Version]:
         if version.kept is None:
             yield replace(version, packed=corpus_audio(params))
             continue
-        if version.recipe and read_fingerprint(version.kept) != version.fingerprint:
+        if version.recipe and read_fingerprint(version.kept) != version.key.sha256:
             print(f"{version.kept} is damaged, its checksum does not hold; it is made again")
-            keep_again(params, version.recipe, version.fingerprint)
+            keep_again(params, version.recipe, version.key.sha256)
         yield replace(version, packed=version.kept, recipe=None)
 
 
-def version_batches(version: Version, clips: "pd.DataFrame", size: int) -> Iterator[Batch]:
-    """The clips of a version in batches of `size` rows, to be read wherever they are encoded."""
+def version_batches(version: Version, rows: Sequence[int], size: int) -> Iterator[Batch]:
+    """These rows of a version in batches of `size`, to be read wherever they are encoded."""
     if version.packed is None:
         raise ValueError(f"version {version.value} has no audio; take it from with_audio")
-    rows = (range(start, min(start + size, len(clips))) for start in range(0, len(clips), size))
-    return batches(version.packed, version.recipe, rows)
+    return batches(version.packed, version.recipe, (rows[start : start + size] for start in range(0, len(rows), size)))

@@ -1,4 +1,4 @@
-"""Stage ``weights``: the checked and converted weights of an encoder."""
+"""The checked and converted weights of an encoder, for the stage ``models`` and ``earshift weights``."""
 
 from earshift.encoders.base import Encoder
 from earshift.encoders.weights.record import WeightsSource, write_weights
@@ -26,7 +26,7 @@ def convert(params: Config, name: str) -> None:
 
 
 def fetch_all(encoders: dict[str, Encoder]) -> None:
-    """Fetch and check the weight files of encoders ahead of time; nothing is written to data/weights.
+    """Fetch and check the weight files of encoders ahead of time; nothing is written to data/models.
 
     Raises
     ------

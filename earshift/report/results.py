@@ -200,7 +200,7 @@ class Results:
         """What every value did to the audio: value, unit, strength, snr_db, loudness_lu, lsd_db, clips; by strength."""
         return read_table(self.folders.perturbed / perturbation / "severity.csv").sort_values("strength")
 
-    def trained(self, encoder: str, name: str) -> "pd.DataFrame":
+    def training_table(self, encoder: str, name: str) -> "pd.DataFrame":
         """A table that the training of an encoder left."""
         return read_table(self.folders.models / encoder / f"{name}.csv")
 

@@ -26,7 +26,7 @@ class Distances:
     matrices : dict of str to float32 [shape=(clips, clips)], by measure (``dtw``, ``simple``)
     clip : list of str
     valid : bool [shape=(clips,)]
-    attributes : dict (perturbation, value, unit, fingerprint, ...)
+    attributes : dict (perturbation, value, unit, packages, ...)
     """
 
     matrices: Mapping[str, NDArray[np.float32]]

@@ -143,6 +143,12 @@ def write_json(path: StrPath, content: Any) -> None:
         temporary.write_text(json.dumps(round_floats(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def write_if_changed(path: StrPath, content: Any) -> None:
+    """Write JSON as :func:`write_json`, but leave a file alone that holds this already."""
+    if read_json(path) != round_floats(content):
+        write_json(path, content)
+
+
 def read_json(path: StrPath) -> Any:
     """Content of a JSON file, or None where it is missing or damaged."""
     try:

@@ -87,7 +87,7 @@ def remove_damaged(files: Iterable[Path]) -> None:
 
 
 def read_fingerprint(path: StrPath) -> str | None:
-    """The ``fingerprint`` of packed audio, embeddings or distances; None where the file is missing or damaged."""
+    """The ``fingerprint`` of packed audio; None where the file is missing, damaged, or has none."""
     import h5py
 
     if not is_whole(path):

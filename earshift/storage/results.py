@@ -46,7 +46,7 @@ def read_result(path: PathLike[str], model: type[T], *, stage: str = "") -> T:
     ----------
     path : path
     model : a TypedDict or a dataclass
-    stage : str, the stage that computes it, such as ``cca@mfcc-gain``
+    stage : str, the stage that computes it, such as ``cca`` or ``perturb@gain``
 
     Raises
     ------

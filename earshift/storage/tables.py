@@ -22,7 +22,7 @@ def read_table(path: PathLike[str], *, stage: str = "") -> "pd.DataFrame":
     Parameters
     ----------
     path : path
-    stage : str, the stage that computes it, such as ``cca@mfcc-gain``
+    stage : str, the stage that computes it, such as ``cca`` or ``perturb@gain``
 
     Raises
     ------

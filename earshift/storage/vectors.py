@@ -28,7 +28,7 @@ class Embeddings:
     features : float32 [shape=(clips, dim)], NaN where not valid; or :class:`Rows` of it
     clip : list of str
     valid : bool [shape=(clips,)]
-    attributes : dict (encoder, perturbation, value, unit, strength, fingerprint, ...)
+    attributes : dict (encoder, perturbation, value, unit, strength, weights_sha256, ...)
     """
 
     features: "NDArray[np.float32] | Rows"

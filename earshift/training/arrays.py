@@ -30,7 +30,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         If there is no such file.
     """
     if not path.is_file():
-        raise UserError(f"{path} is missing; `dvc repro train@{path.parent.name}` trains it, `dvc pull` fetches it")
+        raise UserError(f"{path} is missing; `dvc repro models@{path.parent.name}` trains it, `dvc pull` fetches it")
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
 

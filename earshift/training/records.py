@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple, NotRequired
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
+MODEL = "model.json"
+RECORD = "model.json"  # in the folder of an encoder: a ModelRecord
 FINISHED: Literal["finished"] = "finished"
 EARLY: Literal["stopped early"] = "stopped early"
 DIVERGED: Literal["diverged"] = "diverged"

@@ -1,5 +1,7 @@
 """Trajectories made up from known parts."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,8 +64,29 @@ def trajectories():
 
 
 @pytest.fixture
-def on_disk(workspace):
-    """Write clips.csv and embedding files as the stages before do; returns the table of clips."""
+def computed_twice():
+    """Run the main of a stage of pairs twice, with nothing to reuse: bytes of all that it writes, by path."""
+
+    def run(main):
+        found = []
+        for _ in range(2):
+            main([])
+            files = [path for folder in (paths.METRICS, paths.PLOTS) for path in folder.rglob("*") if path.is_file()]
+            found.append({path.as_posix(): path.read_bytes() for path in files})
+            for folder in (paths.METRICS, paths.PLOTS, paths.STORE):
+                shutil.rmtree(folder)
+        assert found[0] == found[1]
+        return found[0]
+
+    return run
+
+
+@pytest.fixture
+def on_disk(edited):
+    """Write clips.csv and embedding files as the stages before do; returns the table of clips.
+
+    The run is of the encoder mfcc under gain alone.
+    """
 
     def write(vectors, values, *, growth="up", labels=None, splits=None, valid=None, attributes=None, tags=""):
         count = len(vectors)
@@ -80,6 +103,7 @@ def on_disk(workspace):
                 "sha256": "",
             }
         )
+        edited({"run.encoders": ["mfcc"], "run.perturbations": ["gain"], "compute.workers": 1})
         write_table(paths.CLIPS, clips)
         usable = clips["valid"].to_numpy()
         names = list(clips["clip"])

@@ -311,33 +311,29 @@ def test_about_as_many_points_as_dimensions_is_noted(rng, trajectories, options)
 # ----------------------------------------------------------------------------------------------------------- the stage
 
 
-def test_stage_writes_the_same_bytes_twice(rng, on_disk):
+def test_stage_writes_the_same_bytes_twice(rng, on_disk, computed_twice):
     vectors = planted(rng, clips=12, dim=16)
     vectors[3] = vectors[3, :1]
     on_disk(vectors, [1, 2, 3, 4, 5, 6], splits=["train", "train", "train", "train", "test", "test"] * 2)
-    written = []
-    for _ in range(2):
-        stage.main(["mfcc", "gain"])
-        folder = paths.plots("cca", "mfcc", "gain")
-        files = [paths.metrics("cca", "mfcc", "gain"), folder / "scatter.csv", folder / "samplewise_r2.csv"]
-        written.append([path.read_bytes() for path in files])
-        for path in files:
-            path.unlink()
-    assert written[0] == written[1]
-    content = json.loads(written[0][0])
+    written = computed_twice(stage.main)
+    result, folder = "metrics/cca/mfcc/gain.json", "plots/cca/mfcc/gain"
+    assert set(written) == {
+        "metrics/cca/index.json", result, f"{folder}/scatter.csv", f"{folder}/samplewise_r2.csv"
+    }  # fmt: skip
+    content = json.loads(written[result])
     assert content["encoder"] == "mfcc" and content["perturbation"] == "gain"
     assert content["clips"] == {"train": 8, "test": 4, "invalid": 0, "no_direction": 1}
-    assert b"clip3,cello,,\n" in written[0][2]
+    assert b"clip3,cello,,\n" in written[f"{folder}/samplewise_r2.csv"]
 
 
 def test_stage_of_a_still_encoder_writes_nulls(on_disk):
     on_disk(np.ones((4, 3, 5), dtype=np.float32), [1, 2, 3])
-    stage.main(["mfcc", "gain"])
+    stage.main([])
     content = read_json(paths.metrics("cca", "mfcc", "gain"))
     assert set(numbers_of(content, "global", "pooled", "samplewise")) == {None}
 
 
 def test_stage_names_what_is_missing(on_disk, rng):
     on_disk(rng.normal(size=(4, 3, 5)), [1, 2, 3])
-    with pytest.raises(SystemExit, match="earshift: data/embeddings/mfcc/reverb holds no embeddings"):
-        stage.main(["mfcc", "reverb"])
+    with pytest.raises(SystemExit, match="mfcc/reverb: data/embeddings/mfcc/reverb holds no embeddings"):
+        stage.main(["--only", "mfcc/reverb"])

@@ -369,9 +369,9 @@ def test_accuracy_of_encoders_without_numbers_or_draws():
 
 
 @pytest.mark.parametrize("name, command", [
-    ("metrics/robustness/b/gain.json", "dvc repro robustness@b-gain"),
-    ("plots/robustness/b/gain/curves.csv", "dvc repro robustness@b-gain"),
-    ("plots/robustness/b/gain/draws.parquet", "dvc repro robustness@b-gain"),
+    ("metrics/robustness/b/gain.json", "dvc repro robustness`"),
+    ("plots/robustness/b/gain/curves.csv", "dvc repro robustness`"),
+    ("plots/robustness/b/gain/draws.parquet", "dvc repro robustness`"),
     ("data/perturbed/gain/severity.csv", "dvc repro perturb@gain"),
 ])  # fmt: skip
 def test_a_missing_file_is_named(world, name, command):

@@ -114,7 +114,7 @@ def broken(name):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("no folder", r"data/embeddings/mfcc/gain holds no embeddings; `dvc repro embed@mfcc-gain`"),
+        ("no folder", r"data/embeddings/mfcc/gain holds no embeddings; `dvc repro embed@mfcc`"),
         ("one value", r"holds one value, 1\.h5; a trajectory needs at least two, see perturbations\.gain\.grid"),
         ("no original", r"data/embeddings/mfcc/original\.h5 is missing; `dvc repro`"),
         ("no clips", r"data/corpus/clips\.csv is missing"),

@@ -1,5 +1,7 @@
 """The distances stage: what it writes, reuses and survives."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from earshift.analysis.mfcc_sequences import mfcc_sequence
 from earshift.analysis.simple_profile import simple
 from earshift.errors import UserError
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import read_index
 from earshift.pipeline.audio_files import corpus_audio_path
 from earshift.pipeline.distances import update_distances
 from earshift.pipeline.perturb import perturb
@@ -25,16 +28,22 @@ GRID = [-40, -10, 5]
 def measured(tiny_corpus, edited):
     """Run perturb and distances; returns the distance files' bytes by name."""
 
-    def run(perturbation="gain", **changes):
-        settings = {"perturbations.gain.grid": GRID, "compute.workers": 1, "distances.subsequence": 30}
+    def run(**changes):
+        settings = {"run.perturbations": ["gain"], "perturbations.gain.grid": GRID, "compute.workers": 1,
+                    "distances.subsequence": 30}  # fmt: skip
         params = edited({**settings, **changes})
-        if perturbation != "original":
+        for perturbation in params.run.perturbations:
             perturb(params, perturbation)
-        update_distances(params, perturbation)
-        folder = paths.DISTANCES if perturbation == "original" else paths.distances(perturbation, 0).parent
-        return {p.name: p.read_bytes() for p in folder.glob("*.h5")}
+        update_distances(params)
+        return {p.name: p.read_bytes() for p in sorted(paths.DISTANCES.rglob("*.h5"))}
 
     return run
+
+
+def forget():
+    """Remove all distances, from the store too."""
+    for folder in (paths.DISTANCES, paths.STORE):
+        shutil.rmtree(folder)
 
 
 def clips_as_sequences(gain=0):
@@ -65,12 +74,15 @@ def test_numbers_equal_those_of_the_pairs(measured, tiny_corpus):
 
 
 def test_original(measured, capsys):
-    measured("original")
+    measured()
     found = read_distances(paths.original_distances())
     assert (np.diag(found.matrices["dtw"])[found.valid] == 0).all()
     assert found.attributes["perturbation"] == found.attributes["value"] == "original"
-    measured("original")
-    assert "distances original: computed 0 of 1 values, reused 1" in capsys.readouterr().out
+    paths.original_distances().unlink()
+    capsys.readouterr()
+    measured()
+    assert paths.original_distances().exists()
+    assert "distances: computed 0 of 4 values, reused 4" in capsys.readouterr().out
 
 
 def test_attributes_say_where_numbers_come_from(measured):
@@ -78,15 +90,26 @@ def test_attributes_say_where_numbers_come_from(measured):
     attributes = read_distances(paths.distances("gain", "5")).attributes
     expected = {"perturbation": "gain", "value": "5", "unit": "dB", "mfcc": 25, "subsequence": 30}
     assert expected.items() <= attributes.items()
-    assert len(attributes["fingerprint"]) == 64
+    assert len(read_index(paths.DISTANCES)["gain/5"]["key"]) == 64
 
 
 def test_one_value_more_costs_one_value(measured, capsys):
     before = measured()
     after = measured(**{"perturbations.gain.grid": [*GRID, -15]})
-    assert "distances gain: computed 1 of 4 values (-15;" in capsys.readouterr().out
+    assert "distances: computed 1 of 5 values (gain/-15;" in capsys.readouterr().out
     assert set(after) == {*before, "-15.h5"} and all(after[name] == before[name] for name in before)
-    assert set(measured(**{"perturbations.gain.grid": [-40, 5]})) == {"-40.h5", "5.h5"}
+    assert set(measured(**{"perturbations.gain.grid": [-40, 5]})) == {"original.h5", "-40.h5", "5.h5"}
+
+
+def test_what_left_the_run_is_removed_and_computed_no_more(measured, capsys):
+    both = {"run.perturbations": ["gain", "reverb"], "perturbations.reverb.grid": [0.1, 0.5]}
+    before = measured(**both)
+    assert set(before) == {"original.h5", "-40.h5", "-10.h5", "5.h5", "0.1.h5", "0.5.h5"}
+    assert set(measured()) == {"original.h5", "-40.h5", "-10.h5", "5.h5"}
+    assert not paths.distances("reverb", 0).parent.exists()
+    capsys.readouterr()
+    assert measured(**both) == before
+    assert "distances: computed 0 of 6 values, reused 6" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [{"distances.mfcc": 20}, {"distances.subsequence": 31}])
@@ -94,46 +117,42 @@ def test_what_determines_numbers_recomputes(measured, capsys, change):
     measured()
     capsys.readouterr()
     measured(**change)
-    assert "distances gain: computed 3 of 3" in capsys.readouterr().out
+    assert "distances: computed 4 of 4" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("changes", [{"compute.workers": 2}, {"compute.chunk": 1}, {"perturb.keep_audio": True}])
 def test_bytes_do_not_depend_on_where_they_are_computed(measured, changes, monkeypatch):
     alone = measured()
-    for path in paths.distances("gain", 0).parent.iterdir():
-        path.unlink()
+    forget()
     monkeypatch.setattr(analysis, "_SIDE", 3)
     assert measured(**changes) == alone
 
 
 def test_long_clips_come_in_smaller_blocks(measured, monkeypatch):
     alone = measured()
-    for path in paths.distances("gain", 0).parent.iterdir():
-        path.unlink()
+    forget()
     monkeypatch.setattr(analysis, "_CELLS", 1)
     assert measured() == alone
 
 
 def test_a_run_that_breaks_goes_on_at_the_first_value_that_is_missing(measured, monkeypatch, capsys):
     undisturbed = measured()
-    folder = paths.distances("gain", 0).parent
-    for path in folder.iterdir():
-        path.unlink()
+    forget()
     block, calls = analysis._block, []
 
     def breaks(*task):
         calls.append(task)
-        if len(calls) == 2:
+        if len(calls) == 3:
             raise KeyboardInterrupt
         return block(*task)
 
     monkeypatch.setattr(analysis, "_block", breaks)
     with pytest.raises(KeyboardInterrupt):
         measured()
-    assert len(list(folder.glob("*.h5"))) == 1
+    assert len(list(paths.DISTANCES.rglob("*.h5"))) == 2
     monkeypatch.setattr(analysis, "_block", block)
     assert measured() == undisturbed
-    assert "distances gain: computed 2 of 3" in capsys.readouterr().out
+    assert "distances: computed 2 of 4" in capsys.readouterr().out
 
 
 def test_a_measure_that_is_not_asked_for_is_not_computed(measured):
@@ -145,20 +164,16 @@ def test_short_clips_are_counted_in_one_line(measured, capsys):
     measured(**{"distances.subsequence": 40})
     printed = capsys.readouterr().out
     assert printed.count("shorter than a passage") == 1
-    assert "of 7 clips, 4 at -40, 4 at -10, 4 at 5 are shorter than a passage of SiMPle, 40 frames or 0.91 s" in printed
+    counts = "4 at original, 4 at gain/-40, 4 at gain/-10, 4 at gain/5"
+    assert f"of 7 clips, {counts} are shorter than a passage of SiMPle, 40 frames or 0.91 s" in printed
 
 
-def test_one_valid_clip_is_too_few(measured, tiny_corpus):
+def test_one_valid_clip_is_too_few(edited, tiny_corpus):
     table = pd.DataFrame(tiny_corpus)
     table["valid"] = table["clip"] == "clip2"
     write_table(paths.CLIPS, table)
     with pytest.raises(UserError, match="at least 2 valid clips, data/corpus/clips.csv has 1"):
-        measured("original")
-
-
-def test_a_perturbation_that_is_not_configured(measured, edited):
-    with pytest.raises(UserError, match="unknown perturbation 'gian'"):
-        update_distances(edited({}), "gian")
+        update_distances(edited({}))
 
 
 def test_an_unknown_measure(edited):

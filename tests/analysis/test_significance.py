@@ -232,5 +232,5 @@ def test_the_stage_reads_performance_where_there_is_some(results):
 def test_a_missing_table_is_named(results, capsys):
     path = paths.plots("consistency", results.encoders[0], results.perturbations[0]) / "curves.csv"
     path.unlink()
-    with pytest.raises(SystemExit, match=f"{path} is missing; `dvc repro consistency@"):
+    with pytest.raises(SystemExit, match=f"{path} is missing; `dvc repro consistency`"):
         stage.main()

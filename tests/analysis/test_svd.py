@@ -208,22 +208,46 @@ def test_a_corpus_without_labels_is_drawn_once(rng, trajectories, svd_options):
     assert table["instrument"].tolist() == ["all"] * 6
 
 
-def test_stage_writes_the_same_bytes_twice(rng, on_disk):
+def test_stage_writes_the_same_bytes_twice(rng, on_disk, computed_twice):
     on_disk(moving(rng, rng.normal(size=(8, 20)), jitter=0.2), [1, 2, 3, 4, 5, 6])
-    written = []
-    for _ in range(2):
-        stage.main(["mfcc", "gain"])
-        files = [paths.metrics("svd", "mfcc", "gain"), paths.plots("svd", "mfcc", "gain") / "spectrum.csv"]
-        written.append([path.read_bytes() for path in files])
-        for path in files:
-            path.unlink()
-    assert written[0] == written[1]
+    written = computed_twice(stage.main)
+    spectrum = "plots/svd/mfcc/gain/spectrum.csv"
+    assert set(written) == {"metrics/svd/index.json", "metrics/svd/mfcc/gain.json", spectrum}
     names = b"instrument,rank,directions,null,originals,directions_energy,originals_energy\n"
-    assert written[0][1].startswith(names + b"all,1,1,")
+    assert written[spectrum].startswith(names + b"all,1,1,")
 
 
 def test_stage_of_a_still_encoder_writes_nulls(on_disk):
     on_disk(np.ones((4, 3, 5), dtype=np.float32), [1, 2, 3])
-    stage.main(["mfcc", "gain"])
+    stage.main([])
     overall = read_json(paths.metrics("svd", "mfcc", "gain"))["overall"]
     assert overall["directions"] == 0 and overall["effective_rank"] is None and overall["spectrum"] == []
+
+
+def test_stage_computes_one_pair_into_the_store(rng, on_disk, capsys):
+    on_disk(moving(rng, rng.normal(size=(8, 20)), jitter=0.2), [1, 2, 3])
+    stage.main(["--only", "mfcc/gain"])
+    assert not paths.METRICS.exists() and not paths.PLOTS.exists()
+    capsys.readouterr()
+    stage.main([])
+    assert "svd: computed 0 of 1 pairs, reused 1" in capsys.readouterr().out
+    assert paths.metrics("svd", "mfcc", "gain").exists()
+
+
+@pytest.mark.parametrize(
+    "name, kind", [("mfc/gain", "encoder 'mfc'"), ("mfcc", "perturbation ''"), ("mfcc/gian", "perturbation 'gian'")]
+)
+def test_stage_names_a_pair_that_is_not_configured(workspace, name, kind):
+    with pytest.raises(SystemExit, match=f"--only {name}: no {kind}; params.yaml configures "):
+        stage.main(["--only", name])
+
+
+def test_options_recompute_and_those_of_before_are_there_still(rng, on_disk, edited, capsys):
+    on_disk(moving(rng, rng.normal(size=(8, 20)), jitter=0.2), [1, 2, 3])
+    results = []
+    for energy, computed in ((0.9, 1), (0.5, 1), (0.9, 0), (0.5, 0)):
+        edited({"svd.energy": energy})
+        stage.main([])
+        assert f"svd: computed {computed} of 1 pairs" in capsys.readouterr().out
+        results.append(paths.metrics("svd", "mfcc", "gain").read_bytes())
+    assert results[:2] == results[2:] and results[0] != results[1]

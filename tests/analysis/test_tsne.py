@@ -1,5 +1,7 @@
 """The map of originals and of the smallest deformations."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from earshift.errors import UserError
 from earshift.pipeline import paths
 from earshift.pipeline.trajectories import read_trajectories
 from earshift.storage.results import write_result
-from stages import tsne as stage
+from stages import maps as stage
 
 OPTIONS = tsne.Tsne(clips=6, perplexity=30, seed=0)
 
@@ -71,24 +73,31 @@ def test_vectors_that_are_all_the_same_lie_in_one_place():
     assert not tsne.positions(np.full((6, 4), 3, dtype=np.float32), OPTIONS).any()
 
 
-def test_the_stage(on_disk):
+def test_the_stage(on_disk, edited, capsys):
     vectors = apart().repeat(2, axis=1)[:, :5]
     on_disk(vectors, [-30, -6, 3, 9], labels=["cello", "flute"] * 4, valid=[True] * 7 + [False])
-    paths.PARAMS.write_text(
-        "run: {encoders: [mfcc], perturbations: [gain]}\ntsne: {clips: 4, perplexity: 30, seed: 0}\n"
-    )
-    with pytest.raises(SystemExit, match="dvc repro consistency@mfcc-gain"):
-        stage.main(["mfcc"])
+    edited({"tsne.clips": 4, "tsne.perplexity": 30, "tsne.seed": 0})
+    with pytest.raises(SystemExit, match="metrics/consistency/mfcc/gain.json is missing; `dvc repro consistency`"):
+        stage.main()
     t, audio = read_trajectories("mfcc", "gain"), {"dtw": 1 - np.eye(7)}
     options = Consistency(latent=("cosine",), threshold=0.9, seed=0, bootstrap=2, confidence=0.9)
     sides = consistency.analyse(t, lambda value: audio, options, neutral=0)[0]
     write_result(paths.metrics("consistency", "mfcc", "gain"), ConsistencyResult, sides)
-    stage.main(["mfcc"])
+    stage.main()
     first = paths.tsne("mfcc").read_bytes()
     table = pd.read_csv(paths.tsne("mfcc"), dtype={"value": str})
     assert table.columns.tolist() == list(tsne.COLUMNS)
     assert table["value"].tolist() == 4 * ["original"] + 4 * ["-6"] + 4 * ["3"]
     assert table["clip"].tolist()[:4] == ["clip0", "clip1", "clip3", "clip5"]
     assert table["label"].tolist()[:4] == ["cello", "flute", "flute", "flute"]
-    stage.main(["mfcc"])
+    shutil.rmtree(paths.STORE)
+    paths.tsne("mfcc").unlink()
+    stage.main()
     assert paths.tsne("mfcc").read_bytes() == first
+    edited({"tsne.seed": 1})
+    stage.main()
+    edited({"tsne.seed": 0})
+    capsys.readouterr()
+    stage.main()
+    assert paths.tsne("mfcc").read_bytes() == first
+    assert "computed 0 of 1 encoders" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The stages corpus_inputs and corpus: what they write, the same everywhere, whole or not at all, and messages."""
+"""The corpus: what the stages inputs and corpus write, the same everywhere, whole or not at all, and messages."""
 
 import hashlib
 import os
@@ -13,9 +13,10 @@ import soundfile
 
 from earshift.corpora import packing
 from earshift.errors import UserError
+from earshift.pipeline import corpus as stage
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import INDEX
 from earshift.pipeline.audio_files import corpus_audio_path
-from earshift.pipeline.corpus import build
 from earshift.pipeline.corpus_audio import corpus_audio
 from earshift.pipeline.corpus_inputs import write_corpus_inputs
 from earshift.storage.clips import read_clips
@@ -40,6 +41,12 @@ def of_folder(edited, mixed):
         return edited({"corpus.name": "folder", "corpus.folder.path": str(path), "compute.workers": 1} | changes)
 
     return make
+
+
+def build(params):
+    """Run the stage as DVC does, after the stage that hashes what it reads."""
+    write_corpus_inputs(params.corpus)
+    stage.build(params)
 
 
 def content():
@@ -75,12 +82,37 @@ def test_general_midi_is_packed_and_indexed(edited, capsys):
 def test_same_bytes_with_one_worker_and_with_two(edited):
     build(edited(SMALL))
     alone = content()
-    shutil.rmtree(paths.CORPUS)
-    shutil.rmtree(paths.AUDIO)
+    for folder in (paths.CORPUS, paths.AUDIO, paths.STORE):
+        shutil.rmtree(folder)
     build(edited(SMALL | {"compute.workers": 2}))
-    assert content() == alone and len(alone) == 3 and {"corpus/clips.csv", "corpus/LICENCE.txt"} < set(alone)
+    assert content() == alone and len(alone) == 4
+    assert {f"corpus/{name}" for name in ("clips.csv", "LICENCE.txt", INDEX)} < set(alone)
+    shutil.rmtree(paths.STORE)
+    paths.CLIPS.write_text("damaged")
     build(edited(SMALL))  # over what is there
     assert content() == alone
+
+
+def test_what_was_packed_once_is_not_packed_again(edited, of_folder, capsys, monkeypatch):
+    build(edited(SMALL))
+    general_midi = content()
+    build(of_folder(**{"corpus.folder.clip_seconds": 0.2}))
+    build(of_folder(**{"corpus.folder.clip_seconds": 0.3}))
+    monkeypatch.setattr(stage, "pack", lambda params: pytest.fail("a corpus is packed again"))
+    capsys.readouterr()
+    build(of_folder(**{"corpus.folder.clip_seconds": 0.2}))
+    build(edited(SMALL | {"corpus.name": "general_midi"}))
+    assert content() == general_midi and capsys.readouterr().out.endswith("corpus: reused, 22 clips\n")
+
+
+@pytest.mark.parametrize("inputs", ["as they were", "missing"])
+def test_other_options_are_noticed_where_the_stage_is_run_alone(of_folder, inputs):
+    build(of_folder())
+    whole = len(read_clips(paths.CLIPS))
+    if inputs == "missing":
+        paths.CORPUS_INPUTS.unlink()
+    stage.build(of_folder(**{"corpus.folder.clip_seconds": 0.2}))
+    assert len(read_clips(paths.CLIPS)) > whole
 
 
 def test_a_folder_of_everything(of_folder, mixed, capsys):
@@ -134,7 +166,7 @@ def test_bad_clips_are_an_error(of_folder, partly_bad):
     )
     assert "bad4.wav" in message and "bad5.wav" not in message and message.count("\n") == 0
     assert message.endswith("; .... Mend or remove them, or go on without them: corpus.on_bad_clip: skip")
-    assert not paths.CORPUS.exists() and not packed_files()
+    assert not paths.CLIPS.exists() and not packed_files()
 
 
 def test_bad_clips_are_skipped_and_marked(of_folder, partly_bad, capsys):
@@ -295,9 +327,7 @@ def test_the_gate_stops_with_one_line(workspace, edited, changes, message):
     with open(paths.PARAMS, "w") as file:
         YAML(typ="safe").dump(document, file)
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    run = subprocess.run(
-        [sys.executable, "-m", "stages.corpus_inputs"], capture_output=True, text=True, env=environment
-    )
+    run = subprocess.run([sys.executable, "-m", "stages.inputs"], capture_output=True, text=True, env=environment)
     assert run.returncode == 1 and run.stderr.startswith(message) and run.stderr.count("\n") == 1
     assert not paths.CORPUS_INPUTS.exists()
 
@@ -306,11 +336,12 @@ def test_the_first_stage_imports_nothing_heavy(workspace):
     """It runs on every dvc repro, and reads params.yaml with all that it names."""
     code = """
 import runpy, sys
-runpy.run_module("stages.corpus_inputs", run_name="__main__")
+runpy.run_module("stages.inputs", run_name="__main__")
 heavy = {"torch", "numba", "sklearn", "scipy.stats", "pandas", "matplotlib", "librosa", "mlflow", "dvc", "requests"}
 print("heavy:", sorted(heavy & set(sys.modules)))
 """
+    shutil.copytree(REPOSITORY / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
-    assert "heavy: []" in run.stdout
-    assert paths.CORPUS_INPUTS.exists()
+    assert "heavy: []" in run.stdout, run.stdout
+    assert paths.CORPUS_INPUTS.exists() and paths.code_inputs("corpus").exists()

@@ -57,7 +57,7 @@ def sound(seed, channels, samples, kind):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """data/weights/openl3 as the weights stage leaves it, from a file of the published layout."""
+    """data/models/openl3 as the stage leaves it, from a file of the published layout."""
     root = tmp_path_factory.mktemp("openl3")
     openl3_layout.write(root / "file.h5.gz", openl3_layout.SEED)
     source = weights_source("openl3", encoder(weights={"path": str(root / "file.h5.gz")}))

@@ -154,7 +154,7 @@ def test_changed_arrays_are_refused(toy, tmp_path):
     (folder / "weights.npz").write_bytes(content)
     with pytest.raises(UserError) as caught:
         open_weights(folder)
-    for part in ("weights.npz", sha256(content), expected, "python -m stages.weights toy"):
+    for part in ("weights.npz", sha256(content), expected, "python -m stages.models toy"):
         assert part in str(caught.value)
 
 
@@ -179,7 +179,7 @@ def test_other_weights_than_those_of_the_record_are_refused(toy, tmp_path):
     (tmp_path / "toy/weights.npz").unlink()
     own = tmp_path / "own.bin"
     own.write_bytes(np.ones(6, np.float32).tobytes())
-    with pytest.raises(UserError, match="on this machine have sha256 .* asks for .*dvc repro weights@toy"):
+    with pytest.raises(UserError, match="on this machine have sha256 .* asks for .*dvc repro models@toy"):
         ensure_weights(tmp_path / "toy", "toy", toy(own=str(own)))
     assert not (tmp_path / "toy/weights.npz").exists()
 
@@ -195,7 +195,7 @@ def test_missing_files_are_named(toy, tmp_path, name):
     folder = tmp_path / "toy"
     write_weights(folder, "toy", toy())
     (folder / name).unlink()
-    with pytest.raises(UserError, match=f"{name} is missing.*python -m stages.weights toy"):
+    with pytest.raises(UserError, match=f"{name} is missing.*python -m stages.models toy"):
         open_weights(folder)
 
 

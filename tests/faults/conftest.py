@@ -31,9 +31,9 @@ def corpus_writer(request):
 
 @pytest.fixture(scope="session")
 def wait():
-    """``wait(condition)`` until it holds, a minute at most."""
+    """``wait(condition)`` until it holds, half an hour at most."""
 
-    def until(condition, seconds=60):
+    def until(condition, seconds=1800):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it did not come to that"

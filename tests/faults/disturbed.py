@@ -2,12 +2,17 @@
 
 import contextlib
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 from earshift.pipeline import paths
+from earshift.pipeline.artifacts import read_index
 from earshift.pipeline.distances import update_distances
 from earshift.pipeline.embed import embed
 from earshift.pipeline.perturb import perturb
@@ -42,10 +47,10 @@ class Bench:
         perturb(self.params, "gain")
 
     def embed(self):
-        embed(self.params, "toy", "gain")
+        embed(self.params, "toy")
 
     def distances(self):
-        update_distances(self.params, "gain")
+        update_distances(self.params)
 
     def run(self):
         """Everything, and what it wrote."""
@@ -61,10 +66,27 @@ def outputs(folder="."):
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
+def forget(folder="."):
+    """Remove the store, so that only what lies in the outputs can be reused."""
+    shutil.rmtree(Path(folder) / paths.STORE, ignore_errors=True)
+
+
+def finished(folder):
+    """Names of the artifacts that an output has."""
+    return set(read_index(Path(folder)))
+
+
+def computed(printed):
+    """How many artifacts a stage computed, as it prints."""
+    (count,) = re.findall(r": computed (\d+) of \d+ \w+", printed)
+    return int(count)
+
+
 def environment(folder):
     """In which a stage finds this repository's sources, the folder's encoder, and the same Python."""
     return {
         **os.environ,
+        "TOY_PAUSE": str(Path(folder, "pause").resolve()),
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(Path(folder).resolve())]),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
@@ -91,10 +113,19 @@ def pausing_after(value, folder="."):
         pause.unlink()
 
 
+def kill_all(folder):
+    """Kill whatever runs with the :func:`environment` of a folder, in other groups and sessions too."""
+    ours = environment(folder)["TOY_PAUSE"]
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("TOY_PAUSE") == ours:
+                process.kill()
+
+
 def ended(process, how=signal.SIGKILL):
     """End a process, and what it said."""
     process.send_signal(how)
-    return process.communicate(timeout=60)
+    return process.communicate(timeout=1800)
 
 
 def written(folder):

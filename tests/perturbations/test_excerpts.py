@@ -29,7 +29,7 @@ def made(tiny_corpus, edited):
         params = edited({f"perturbations.{name}.grid": GRID if name == "gain" else [0.1, 0.5, 0.9, 1.0],
                          "compute.workers": 1, "report.clips": 2, **changes})  # fmt: skip
         perturb(params, name)
-        excerpts.write_excerpts(params, name)
+        excerpts.write_excerpts(params, name, paths.excerpts(name))
         return read_json(paths.excerpts(name))
 
     return run
@@ -110,7 +110,7 @@ def test_a_tail_that_runs_into_the_next_clip_is_heard(made, edited):
     """With ``reverb_tail`` what one hears is what embed reads: all clips before have passed."""
     made("reverb", **{"perturb.reverb_tail": True})
     params = edited({"perturb.reverb_tail": True, "perturbations.reverb.grid": [0.1, 0.5, 0.9, 1.0]})
-    recipe = read_recipes("reverb")[-1][0]
+    recipe = read_recipes("reverb")[-1]
     processor = recipe.processor()
     with AudioReader(corpus_audio(params)) as reader:
         expected = [processor(*clip) for clip in reader]
@@ -143,9 +143,29 @@ def test_players_can_be_asked_for(made, monkeypatch):
     assert content["silent"] == "" and len(content["clips"]) == 2
 
 
-def test_an_unknown_perturbation_is_named(workspace):
-    with pytest.raises(SystemExit, match="unknown perturbation 'gian'; params.yaml configures gain"):
-        main(["gian"])
+def test_the_stage_writes_those_of_the_run_and_reuses_them(made, edited, capsys):
+    run = {"run.perturbations": ["gain", "reverb"], "report.clips": 2}
+    grids = {"perturbations.gain.grid": GRID, "perturbations.reverb.grid": [0.1, 0.5, 0.9, 1.0]}
+    for name in ("gain", "reverb"):
+        made(name, **run, **grids)
+    expected = {name: paths.excerpts(name).read_bytes() for name in ("gain", "reverb")}
+    paths.excerpts("reverb").unlink()
+    main()
+    assert "computed 2 of 2 perturbations" in capsys.readouterr().out
+    assert {name: paths.excerpts(name).read_bytes() for name in ("gain", "reverb")} == expected
+    edited({"run.perturbations": ["gain"]})
+    main()
+    assert "computed 0 of 1 perturbations" in capsys.readouterr().out and not paths.excerpts("reverb").exists()
+    edited({"run.perturbations": ["gain", "reverb"], "report.clips": 1})
+    main()
+    assert "computed 2 of 2 perturbations" in capsys.readouterr().out
+    assert len(read_json(paths.excerpts("gain"))["clips"]) == 1
+
+
+def test_the_stage_names_a_perturbation_without_recipes(tiny_corpus, edited):
+    edited({"run.perturbations": ["gain"]})
+    with pytest.raises(SystemExit, match="holds no recipes; run `dvc repro perturb@gain`"):
+        main()
 
 
 @pytest.mark.parametrize("rate, expected", [(44100, 44100), (96000, 48000), (37800, 44100), (7000, 8000), (8000, 8000)])

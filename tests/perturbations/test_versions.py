@@ -25,7 +25,7 @@ def versions(tiny_corpus, edited):
 
 
 def everything(version, clips, size):
-    return [clip for batch in version_batches(version, clips, size) for clip in batch.read()]
+    return [clip for batch in version_batches(version, range(len(clips)), size) for clip in batch.read()]
 
 
 def same(first, second):
@@ -51,7 +51,7 @@ def test_kept_audio_is_read_and_is_the_same(versions):
     applied, clips = versions("gain")
     kept, _ = versions("gain", **{"perturb.keep_audio": True})
     assert [v.recipe is None for v in applied] == [False, False] and [v.recipe is None for v in kept] == [True, True]
-    assert [v.fingerprint for v in applied] == [v.fingerprint for v in kept]
+    assert [v.key for v in applied] == [v.key for v in kept]
     expected = [everything(version, clips, 3) for version in applied]
     corpus_audio_path().unlink()  # so that what was kept must be read
     assert all(same(everything(version, clips, 3), audio) for version, audio in zip(kept, expected, strict=True))

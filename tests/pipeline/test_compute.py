@@ -8,7 +8,7 @@ import time
 import pytest
 
 from earshift.errors import UserError
-from earshift.pipeline.compute import mapper, ordered_map, prefetch, worker_count
+from earshift.pipeline.compute import mapper, ordered_map, prefetch, surviving_mapper, worker_count
 from earshift.pipeline.config import Compute
 
 
@@ -25,6 +25,10 @@ def die(n):
     if n == 2:
         os._exit(9)
     return n
+
+
+def scale_if_alive(n):
+    return 3 * die(n)
 
 
 def fail(n):
@@ -77,6 +81,17 @@ def test_results_on_a_dask_cluster(workspace):
 def test_a_killed_worker_is_one_message():
     with pytest.raises(UserError, match="a worker process died.*finished values stay"):
         list(ordered_map(die, ((n,) for n in range(5)), settings(2)))
+
+
+def test_an_item_that_ends_its_worker_stops_no_other():
+    run = surviving_mapper(settings(2), lambda n: f"{n} is lost")
+    assert list(run(die, range(9))) == [0, 1, "2 is lost", *range(3, 9)]
+    assert list(run(scale_if_alive, [2, 2, 1])) == ["2 is lost", "2 is lost", 3]
+
+
+def test_a_users_mistake_is_no_lost_item():
+    with pytest.raises(UserError, match="clip 0 is broken"):
+        list(surviving_mapper(settings(2), str)(fail, range(5)))
 
 
 def test_a_users_mistake_in_a_worker_keeps_its_message():

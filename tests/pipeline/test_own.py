@@ -6,7 +6,7 @@ Each test works on a copy of the repository whose pipeline was run once for all 
 import numpy as np
 import pytest
 import soundfile
-from clones import REPOSITORY, cloned, small_run
+from clones import REPOSITORY, cloned, counts, ran, small_run
 
 from benchmarks.mirror import fsd50k
 from earshift.storage.clips import read_clips
@@ -37,15 +37,29 @@ def folder(tmp_path, rng):
     return root
 
 
-def test_somebodys_own_folder(first, folder, tmp_path):
+def test_somebodys_own_folder_and_encoder_and_changes_of_it(first, folder, tmp_path):
+    """The encoder of docs/extending.md, outside of stages/: a change of its code is noticed."""
     own = cloned(first, tmp_path / "own")
+    text = (REPOSITORY / "docs/extending.md").read_text().split("```python\n")[1].split("```")[0]
+    text = text.replace("window = 0.1", "window = 3.0")
+    (own.root / "mine.py").write_text(text)
+    own.set({"encoders.mine": {"class": "mine:Rms", "slices": 8}})
+    own.commit("mine")
     log = own.dvc("exp", "run", "-S", "corpus.name=folder", "-S", f"corpus.folder.path='{folder}'",
-                  "-S", "run.encoders=[musicnn]", "-S", "run.perturbations=[lowpass]",
+                  "-S", "run.encoders=[mine]", "-S", "run.perturbations=[lowpass]",
                   "-S", "perturbations.lowpass.grid=[1600,6912,18333]")  # fmt: skip
     assert "clips are shorter than the encoder's window" in log
     clips = read_clips(own.root / "data/corpus/clips.csv")
     assert len(clips) == 12 and clips.valid.all() and set(clips.label) == {""}
-    assert {"musicnn"} == set(own.json("metrics/summary.json"))
+    assert {"mine"} == set(own.json("metrics/summary.json"))
+    assert (own.root / "report/page.html").is_file()
+
+    assert not ran(own.dvc("repro", "embed@mine"))
+    (own.root / "mine.py").write_text(text + "# said differently\n")
+    assert not ran(own.dvc("repro", "embed@mine"))
+    (own.root / "mine.py").write_text(text.replace("p**2", "p**4"))
+    log = own.dvc("repro", "embed@mine")
+    assert ran(log) - {"models@mine"} == {"embed@mine"} and counts(log)["embed mine"] == (4, 4, 0)
 
 
 def test_fsd50k_in_its_official_layout_and_a_stream_that_is_trained_on_it(first, tmp_path):
@@ -73,21 +87,21 @@ def test_fsd50k_in_its_official_layout_and_a_stream_that_is_trained_on_it(first,
     assert ("training/diverse_timbre.tagging.validation_loss",) in logged
 
 
-def test_somebodys_own_encoder_and_its_changes(first, tmp_path):
-    """The encoder of docs/extending.md, outside of stages/: a change of its code is noticed."""
-    own = cloned(first, tmp_path / "encoder")
-    text = (REPOSITORY / "docs/extending.md").read_text().split("```python\n")[1].split("```")[0]
-    (own.root / "mine.py").write_text(text)
-    own.set({"encoders.mine": {"class": "mine:Rms", "slices": 8}, "run.encoders": "[mine]"})
-    assert "embed mine original: computed 1 of 1" in own.dvc("repro", "original")
-    assert "embed mine original" not in own.dvc("repro", "original")
-    (own.root / "mine.py").write_text(text.replace("p**2", "p**4"))
-    assert "embed mine original: computed 1 of 1" in own.dvc("repro", "original")
-
-
 def test_a_mistake_stops_before_anything_is_computed(first, tmp_path):
     wrong = cloned(first, tmp_path / "wrong")
     wrong.set({"svd.energy": 2})
     log = wrong.dvc("repro", check=False)
     assert "earshift: svd.energy is 2; it must be a number from 0.01 to 0.9999" in log
-    assert "Traceback" not in log and not (wrong.root / "data/corpus").exists()
+    assert "Traceback" not in log and ran(log) == set() and not (wrong.root / "data/corpus").exists()
+
+
+@pytest.mark.parametrize("names", [["x;touch PWNED;#"], ["$(touch PWNED)"], ["../mine"], ["my.mfcc"], ["mfcc", "MFCC"]])
+def test_names_that_files_or_shells_misread_stop_before_anything_is_computed(first, tmp_path, names):
+    wrong = cloned(first, tmp_path / "wrong")
+    wrong.set({"run.encoders": names})
+    sections = wrong.params()["encoders"]
+    missing = {name: {"class": "earshift.encoders.mfcc:Mfcc", **sections["mfcc"]} for name in {*names} - {"mfcc"}}
+    wrong.set({"encoders": {**sections, **missing}})
+    log = wrong.dvc("repro", check=False)
+    assert "run.encoders names" in log and ran(log) == set(), log
+    assert not (wrong.root / "data/corpus").exists() and not list(tmp_path.rglob("PWNED"))

@@ -7,11 +7,15 @@ import sys
 
 import pytest
 
-SHOW = "import earshift.pipeline.pinning, numba; print(numba.config.CPU_NAME, numba.config.NUMBA_NUM_THREADS)"
+SHOW = """
+from earshift.pipeline import pinning
+import numba
+print(pinning.NUMERICS, numba.config.CPU_NAME, numba.config.NUMBA_NUM_THREADS)
+"""
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the settings are those of x86")
-@pytest.mark.parametrize(("native", "shown"), [("", "x86-64-v3 1"), ("1", "None 1")])
+@pytest.mark.parametrize(("native", "shown"), [("", "pinned x86-64-v3 1"), ("1", "native None 1")])
 def test_numba_compiles_for_one_target_unless_native(native, shown):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     environment["EARSHIFT_NATIVE"] = native

@@ -3,15 +3,28 @@
 One repository is run once for all tests here; each test works on a copy or goes on from there in its own experiment.
 """
 
+import shutil
+import sys
+
 import pytest
-from clones import cloned, small_run
+from clones import ALWAYS, cloned, computes_nothing, counts, ran, small_run
 from ruamel.yaml import YAML
+
+PAIRS = {f"{e} / {p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
+FINER = "[-40,-30,-20,-10,5]"
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """A clone whose pipeline has been run and committed."""
     return small_run(tmp_path_factory)
+
+
+@pytest.fixture
+def changed(first):
+    """The same, to be changed: what was changed is taken back."""
+    yield first
+    first.back()
 
 
 def test_everything_is_there(first):
@@ -36,14 +49,14 @@ def test_everything_is_there(first):
 
 def test_nothing_to_do_is_nothing_done(first):
     log = first.dvc("repro")
-    assert "computed" not in log
+    assert "computed" not in log and not ran(log)
     assert first("git", "status", "--porcelain") == ""
 
 
 def test_mlflow_has_a_parent_and_a_child_per_pair(first):
     (parent,) = first.parents()
     children = first.children(parent)
-    assert set(children) == {f"{e} / {p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
+    assert set(children) == PAIRS
     for name, metrics in children.items():
         encoder, perturbation = name.split(" / ")
         row = first.json("metrics/summary.json")[encoder][perturbation]
@@ -60,55 +73,76 @@ def test_what_a_classifier_loses_is_in_the_table_and_in_mlflow(first):
     assert set(ranking) == {"gain", "reverb", "overall"}
 
 
-def test_a_second_clone_reproduces_the_lock(first, tmp_path):
-    """All that is computed of a pair and before it, for two pairs that have every encoder and perturbation.
+def test_a_second_clone_computes_everything_and_reproduces_the_lock(first, tmp_path):
+    """All but the pictures and the page, which write the same bytes twice in the tests of their modules.
 
-    What comes after all pairs writes the same bytes twice in the tests of its module.
+    Results that are lost where the store is come from there.
     """
     second = cloned(first, tmp_path / "second")
+    shutil.rmtree(second.root / "metrics")
+    log = second.dvc("repro", "summary", "significance", "maps", "excerpts")
     stages = YAML(typ="safe").load(second.root / "dvc.yaml")["stages"]
-    of_pairs = [name for name, stage in stages.items() if {"encoder", "perturbation"} <= set(stage.get("matrix", ()))]
-    assert {"embed", "cca", "svd", "trajectories", "robustness", "consistency"} <= set(of_pairs)
-    pairs = [f"{name}@{pair}" for name in of_pairs for pair in ("mfcc-reverb", "yamnet-gain")]
-    log = second.dvc("repro", *pairs, "excerpts@gain", "excerpts@reverb")
-    assert all(f"Running stage '{name}'" in log for name in [*pairs, "corpus", "distances@gain", "distances@reverb"])
+    single = {name for name, stage in stages.items() if "matrix" not in stage} - ALWAYS - {"figures", "report"}
+    of = {"models": ("mfcc", "yamnet"), "perturb": ("gain", "reverb"), "embed": ("mfcc", "yamnet")}
+    assert ran(log) == single | {f"{stage}@{item}" for stage, items in of.items() for item in items}
+    numbers = {
+        **{f"perturb {name}": 4 for name in of["perturb"]}, **{f"embed {name}": 9 for name in of["embed"]},
+        "distances": 9, "maps": 2, "excerpts": 2,
+        **dict.fromkeys(("cca", "svd", "trajectories", "robustness", "consistency", "performance"), 4),
+    }  # fmt: skip
+    assert counts(log) == {label: (number, number, 0) for label, number in numbers.items()}
+    assert second("git", "status", "--porcelain") == ""
+
+    shutil.rmtree(second.root / "metrics")
+    assert computes_nothing(second.dvc("repro", "summary", "significance"))
+    assert second("git", "status", "--porcelain") == ""
+    for lost in ("metrics/cca", ".dvc/cache/runs"):  # which DVC restores them from
+        shutil.rmtree(second.root / lost)
+    assert counts(second.dvc("repro", "cca")) == {"cca": (0, 4, 4)}
     assert second("git", "status", "--porcelain") == ""
 
 
-def test_one_value_more_in_an_experiment_and_restored_stages_in_mlflow(first):
-    before = set(first.parents())
-    log = first.dvc("exp", "run", "-n", "finer", "-S", "perturbations.gain.grid=[-40,-30,-20,-10,5]")
-    for line in ("perturb gain: computed 1 of 5 values (-30;", "embed mfcc gain: computed 1 of 5 values (-30;",
-                 "embed yamnet gain: computed 1 of 5 values (-30;"):  # fmt: skip
-        assert line in log
-    assert "embed yamnet reverb" not in log
-    (parent,) = set(first.parents()) - before
-    children = first.children(parent)
-    assert set(children) == {f"{e} / {p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}, (
-        "stages that did not run, or were restored, must show up as well"
+def test_one_value_more_costs_one_value_and_going_back_nothing(changed):
+    """Options A, B, A, and then B as an experiment. What did not run, or was restored, is in MLflow as well."""
+    before = set(changed.parents())
+    changed.set({"perturbations.gain.grid": FINER})
+    log = changed.dvc("repro")
+    one_of_ten, one_of_two = (1, 10, 9), (2, 4, 2)  # gain under both encoders
+    assert counts(log) == {
+        "perturb gain": (1, 5, 4), "embed mfcc": one_of_ten, "embed yamnet": one_of_ten, "distances": one_of_ten,
+        **dict.fromkeys(("cca", "svd", "trajectories", "robustness", "consistency", "performance"), one_of_two),
+        "maps": (2, 2, 0), "excerpts": (1, 2, 1),
+    }  # fmt: skip
+    (finer,) = set(changed.parents()) - before
+    assert set(changed.children(finer)) == PAIRS
+
+    changed("git", "checkout", "-q", "params.yaml")
+    log = changed.dvc("repro")
+    assert {"perturb@gain", "embed@mfcc", "embed@yamnet", "distances"} <= ran(log), "DVC sees that something changed"
+    assert computes_nothing(log)
+    assert changed("git", "status", "--porcelain") == ""
+    assert set(changed.parents()) == before | {finer}
+
+    log = changed.dvc("exp", "run", "-n", "finer", "-S", f"perturbations.gain.grid={FINER}")
+    assert computes_nothing(log)
+    (experiment,) = set(changed.parents()) - before - {finer}
+    assert set(changed.children(experiment)) == PAIRS
+    assert changed.children(experiment)["mfcc / gain"]["cca/heldout_r2"] == pytest.approx(
+        changed.json("metrics/summary.json")["mfcc"]["gain"]["heldout_r2"]
     )
-    shown = first.dvc("exp", "show", "--csv")
+    shown = changed.dvc("exp", "show", "--csv")
     assert "finer" in shown and "heldout_r2" in shown
-    first("git", "checkout", "-q", ".")
-    first.dvc("checkout", "-q")
-    assert "computed" not in first.dvc("repro"), "going back must restore, not compute"
-    assert set(first.parents()) == before | {parent}
+    changed.back()
+    assert "computed" not in changed.dvc("repro"), "going back must restore, not compute"
+    assert set(changed.parents()) == before | {finer, experiment}
 
 
-def test_other_methods_run_only_robustness_and_what_follows(first):
-    log = first.dvc("exp", "run", "-n", "two", "-S", "robustness.methods=[none,leace]", "summary")
-    pairs = {f"{e}-{p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
-    assert _run(log) == {f"robustness@{pair}" for pair in pairs} | {"comparison", "summary"}
-    assert _run(first.dvc("repro", "--dry")) == {"figures", "report"}
-    assert list(first.json("metrics/robustness/mfcc/gain.json")["methods"]) == ["none", "leace"]
-    first("git", "checkout", "-q", ".")
-    first.dvc("checkout", "-q")
-
-
-def _run(log):
-    """The stages that DVC says it runs, those left out that always run."""
-    always = {"corpus_inputs", "encoder_inputs", "perturbation_inputs", "track"}
-    return {line.split("'")[1] for line in log.splitlines() if line.startswith("Running stage")} - always
+def test_other_methods_run_only_robustness_and_what_follows(changed):
+    log = changed.dvc("exp", "run", "-n", "two", "-S", "robustness.methods=[none,leace]", "summary")
+    assert ran(log) == {"robustness", "comparison", "summary"}
+    assert counts(log) == {"robustness": (4, 4, 0)}
+    assert ran(changed.dvc("repro", "--dry")) == {"figures", "report"}
+    assert list(changed.json("metrics/robustness/mfcc/gain.json")["methods"]) == ["none", "leace"]
 
 
 def test_a_queued_experiment_lands_in_the_same_store(first):
@@ -123,9 +157,41 @@ def test_a_queued_experiment_lands_in_the_same_store(first):
 
 
 def test_one_value_less_is_removed(first):
-    first.dvc("exp", "run", "-n", "coarser", "-S", "perturbations.reverb.grid=[0.01,0.4,1.0]", "embed@mfcc-reverb")
+    log = first.dvc("exp", "run", "-n", "coarser", "-S", "perturbations.reverb.grid=[0.01,0.4,1.0]", "embed@mfcc")
+    assert counts(log) == {"perturb reverb": (0, 3, 3), "embed mfcc": (0, 8, 8)}
     names = {p.name for p in (first.root / "data/embeddings/mfcc/reverb").iterdir()}
     assert names == {"0.01.h5", "0.4.h5", "1.h5"}
-    first("git", "checkout", "-q", ".")
-    first.dvc("checkout", "-q")
+    first.back()
     assert (first.root / "data/embeddings/mfcc/reverb/0.7.h5").exists()
+
+
+# ------------------------------------------------------------------------------------------------- pairs by themselves
+
+
+def test_one_pair_by_hand_serves_the_stage(changed):
+    changed.set({"cca.seed": 1})
+    assert counts(changed(sys.executable, "-m", "stages.cca", "--only", "mfcc/gain")) == {"cca": (1, 1, 0)}
+    assert changed("git", "status", "--porcelain").split() == ["M", "params.yaml"], "into the store alone"
+    assert counts(changed.dvc("repro", "--single-item", "cca")) == {"cca": (3, 4, 1)}
+
+
+def test_a_pair_that_fails_stops_no_other_and_is_named(changed):
+    changed.set({"cca.seed": 2})
+    broken = changed.root / "data/embeddings/yamnet/reverb/0.4.h5"
+    content = broken.read_bytes()
+    broken.write_bytes(content[: len(content) // 2])
+    log = changed.dvc("repro", "--single-item", "cca", check=False)
+    assert "failed to reproduce 'cca'" in log and "earshift: 1 of 4 pairs failed" in log
+    assert "yamnet/reverb: data/embeddings/yamnet/reverb/0.4.h5 is damaged" in log and "Traceback" not in log
+    assert counts(log) == {"cca": (3, 4, 0)}
+    log = changed.dvc("repro", "cca")
+    assert counts(log) == {"embed yamnet": (0, 9, 9), "cca": (1, 4, 3)}
+    assert broken.read_bytes() == content
+
+
+def test_a_kill_loses_the_pairs_that_were_under_way(changed):
+    changed.set({"cca.seed": 3, "cca.permutations": 300, "compute.workers": 2})
+    repro = [sys.executable, "-m", "dvc", "repro", "--single-item", "cca"]
+    finished = changed.kill_when_stored(1, "cca", *repro)
+    assert 1 <= finished < 4
+    assert counts(changed(*repro)) == {"cca": (4 - finished, 4, finished)}

@@ -42,14 +42,14 @@ def test_nothing_done_yet_has_no_rate(capsys, clock):
 
 
 def test_a_terminal_shows_the_bar_and_the_log_has_the_lines(workspace, monkeypatch, clock):
-    monkeypatch.setenv("DVC_STAGE", "embed@x-gain")
+    monkeypatch.setenv("DVC_STAGE", "embed@x")
     monkeypatch.setattr(sys, "stderr", Terminal())
     with profile.record(), Progress("embed x", 100, reused=50) as progress:
         for _ in range(4):
             clock(6)
             progress.advance(10)
         # as `tail -f` sees it while the stage runs
-        assert paths.stage_log("embed@x-gain").read_text() == (
+        assert paths.stage_log("embed@x").read_text() == (
             "embed x: 50/100 clips, 50 reused\n"
             "embed x: 70/100 clips, 1.7 clips/s, 18 s left, 50 reused\n"
             "embed x: 90/100 clips, 1.7 clips/s, 6 s left, 50 reused\n"
@@ -58,15 +58,15 @@ def test_a_terminal_shows_the_bar_and_the_log_has_the_lines(workspace, monkeypat
         progress.advance(10)
     shown = sys.stderr.getvalue()
     assert "\r" in shown and "embed x:" in shown and "reused=50" in shown and " clips/s" in shown
-    log = paths.stage_log("embed@x-gain").read_text()
+    log = paths.stage_log("embed@x").read_text()
     assert "\r" not in log
     assert log.splitlines()[-1] == "embed x: 100/100 clips, 1.7 clips/s, done after 30 s, 50 reused"
 
 
 def test_the_log_says_where_work_stopped(workspace, monkeypatch, clock):
-    monkeypatch.setenv("DVC_STAGE", "embed@x-gain")
+    monkeypatch.setenv("DVC_STAGE", "embed@x")
     with pytest.raises(KeyboardInterrupt), profile.record(), Progress("embed x", 100) as progress:
         clock(5)
         progress.advance(10)
         raise KeyboardInterrupt
-    assert profile.last_line("embed@x-gain") == "embed x: 10/100 clips, 2.0 clips/s, stopped after 5 s, 0 reused"
+    assert profile.last_line("embed@x") == "embed x: 10/100 clips, 2.0 clips/s, stopped after 5 s, 0 reused"

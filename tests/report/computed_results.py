@@ -24,14 +24,10 @@ def compute_results(root, encoders=("mfcc", "musicnn"), perturbations=("gain",))
         kinds = config.load().perturbations
         write_inputs(encoders, {name: kinds[name] for name in perturbations})
         for analysis in ("cca", "svd", "trajectories", "robustness", "consistency"):
-            for encoder in encoders:
-                for perturbation in perturbations:
-                    run(analysis, [encoder, perturbation])
+            run(analysis, [])
         write_performance(encoders, perturbations)
-        run("comparison")
-        run("significance")
-        for encoder in encoders:
-            run("tsne", [encoder])
+        for stage in ("comparison", "significance", "maps"):
+            run(stage)
 
 
 def run(stage, *arguments):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from results_on_disk import DIM, GRIDS, INSTRUMENTS, dump
 
+from earshift.storage.hashes import digest
 from earshift.storage.vectors import Embeddings, write_embeddings
 
 HEARD = ["cello0", "flute2"]
@@ -40,7 +41,7 @@ def write_page_inputs(root, encoders=("mfcc", "musicnn"), perturbations=("gain",
     for encoder in encoders:
         write_vectors(root, encoder, perturbations, table)
         held = None if encoder == "mfcc" else {"file": "weights.npz", "sha256": "ab" * 32}
-        dump(root / f"data/weights/{encoder}/weights.json", {
+        dump(root / f"data/models/{encoder}/weights.json", {
             "encoder": encoder, "weights": held, "licence": "ISC", "weights_source": f"the wheel of {encoder}",
             "official": True,
         })  # fmt: skip
@@ -58,7 +59,7 @@ def write_vectors(root, encoder, perturbations, clips):
     """Four dimensions: at full strength a clip is 3 from its original along one axis, in proportion below."""
     start = np.random.default_rng(5).normal(0, 1, (len(clips), 4)).astype(np.float32)
     about = {"encoder": encoder, "dim": DIM[encoder], "sample_rate": 16000, "fidelity": "corrected",
-             "packages": json.dumps({"numpy": "2.4.6"}), "fingerprint": f"of {encoder}"}  # fmt: skip
+             "packages": json.dumps({"numpy": "2.4.6"})}  # fmt: skip
     shifts = {root / f"data/embeddings/{encoder}/original.h5": 0.0}
     for perturbation in perturbations:
         _, values = GRIDS[perturbation]
@@ -67,6 +68,9 @@ def write_vectors(root, encoder, perturbations, clips):
     for path, shift in shifts.items():
         features = start + np.float32([shift, 0, 0, 0])
         write_embeddings(path, Embeddings(features, list(clips["clip"]), clips.valid.to_numpy(), about))
+    files = {path.relative_to(root).as_posix(): digest(path) for path in shifts}
+    entries = {name: {"key": "0", "basis": "0", "files": {name: sha256}} for name, sha256 in files.items()}
+    dump(root / f"data/embeddings/{encoder}/index.json", {"artifacts": entries})
 
 
 def write_excerpts(root, perturbation, silent=""):

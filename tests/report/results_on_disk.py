@@ -72,9 +72,9 @@ def write_params(root, encoders, perturbations):
 def write_lock(root, encoders, perturbations, corpus="0123456789abcdef0123456789abcdef.dir", track=None):
     """dvc.lock as DVC leaves it while `track` runs; `track` is the entry of an earlier run of `track` itself."""
     stages = {"corpus": {"cmd": "corpus", "outs": [{"path": "data/corpus", "hash": "md5", "md5": corpus}]}}
-    for e in encoders:
-        for p in perturbations:
-            stages[f"embed@{e}-{p}"] = {"cmd": "x", "outs": [{"path": f"data/embeddings/{e}/{p}", "md5": f"{e}{p}"}]}
+    for kind, folder, items in (("perturb", "perturbed", perturbations), ("embed", "embeddings", encoders)):
+        for item in items:
+            stages[f"{kind}@{item}"] = {"cmd": "x", "outs": [{"path": f"data/{folder}/{item}", "md5": item}]}
     stages["track"] = track or {"cmd": "track"}
     (root / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))  # JSON is YAML
 

@@ -164,4 +164,14 @@ def test_the_digest_follows_the_results(inputs):
     put("cca", results().study.pairs[0], ("global", "heldout", 0.26))
     second = digest()
     Path("plots/figures/headline.svg").write_text(json.dumps("another picture"))
-    assert len({first, second, digest()}) == 3
+    third = digest()
+    path = Path("data/embeddings/mfcc/index.json")
+    index = json.loads(path.read_text())
+    for entry in index["artifacts"].values():
+        entry["key"] = "of other code"  # that gave the same files
+    path.write_text(json.dumps(index))
+    assert digest() == third
+    (entry, *_) = index["artifacts"].values()
+    entry["files"] = dict.fromkeys(entry["files"], "0")
+    path.write_text(json.dumps(index))
+    assert len({first, second, third, digest()}) == 4

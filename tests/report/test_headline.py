@@ -8,7 +8,7 @@ from results_on_disk import write_params, write_robustness
 from earshift.errors import UserError
 from earshift.pipeline import paths, report_inputs
 from earshift.report import headline
-from stages import headline as stage
+from stages import summary as stage
 
 
 def test_means_over_the_selected_pairs(results):

@@ -124,7 +124,7 @@ def test_a_hostile_name_of_an_encoder(inputs):
         configured_encoders=tuple(renamed(dict.fromkeys(study.configured_encoders))),
         parameters={**study.parameters, "encoders": renamed(study.parameters["encoders"])},
     )  # fmt: skip
-    for folder in ("metrics/*", "plots/*", "data/embeddings", "data/weights"):
+    for folder in ("metrics/*", "plots/*", "data/embeddings", "data/models"):
         for path in inputs.glob(f"{folder}/mfcc*"):
             path.rename(path.with_name(path.name.replace("mfcc", evil)))
     for path in inputs.glob("plots/figures/*_mfcc.*"):
@@ -172,9 +172,10 @@ def test_too_large_a_page_does_without_sounds_and_says_so(inputs):
     assert "<audio" not in page.html and page.html.count("data:image/png") > 20
 
 
-@pytest.mark.parametrize(
-    "name", ["data/excerpts/gain.json", "data/corpus/clips.csv", "data/embeddings/mfcc/original.h5"]
-)
+@pytest.mark.parametrize("name", [
+    "data/excerpts/gain.json", "data/corpus/clips.csv", "data/embeddings/mfcc/original.h5",
+    "data/embeddings/mfcc/index.json", "data/models/mfcc/weights.json",
+])  # fmt: skip
 def test_what_is_missing_is_named(inputs, name):
     Path(name).unlink()
     with pytest.raises(SystemExit) as stop:

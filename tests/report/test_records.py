@@ -223,21 +223,24 @@ def write_profile(stage, *, exit_="ok", params=None, **content):
 def test_what_the_stages_took_is_beside_the_results(world):
     before = [record.digest for record in made()]
     clips = {"clips": {"computed": 7, "reused": 3, "seconds": 2.0, "per_second": 3.5}}
-    write_profile("embed@mfcc-gain", seconds=2.5, peak_mib=128.0, counted=clips, workers=2)
+    write_profile("embed@mfcc", seconds=2.5, peak_mib=128.0, counted=clips, workers=2)
+    write_profile("embed@musicnn", seconds=5.0)
     write_profile("corpus", seconds=1.5, peak_mib=64.0)
-    after = made()
-    assert [record.digest for record in after] == before
-    assert dict((name, value) for name, value, _ in after[1].costs) == {
-        "profile/embed_seconds": 2.5, "profile/embed_peak_mib": 128, "profile/embed_clips_computed": 7,
-        "profile/embed_clips_reused": 3, "profile/embed_clips_per_second": 3.5,
+    parent, *children = made()
+    assert [record.digest for record in (parent, *children)] == before
+    assert {name: (value, step) for name, value, step in parent.costs} == {
+        "profile/corpus_seconds": (1.5, 0), "profile/corpus_peak_mib": (64, 0), "profile/embed.mfcc_seconds": (2.5, 0),
+        "profile/embed.mfcc_peak_mib": (128, 0), "profile/embed.mfcc_clips_computed": (7, 0),
+        "profile/embed.mfcc_clips_reused": (3, 0), "profile/embed.mfcc_clips_per_second": (3.5, 0),
+        "profile/embed.musicnn_seconds": (5, 0),
     }  # fmt: skip
-    assert list(after[0].profiles) == ["corpus"] and after[0].costs[0] == ("profile/corpus_seconds", 1.5, 0)
-    assert not after[2].profiles and not after[2].costs
+    assert list(parent.profiles) == ["corpus", "embed@mfcc", "embed@musicnn"]
+    assert not any(child.profiles or child.costs for child in children)
 
 
 def test_what_other_runs_took_is_left_out(world):
-    write_profile("embed@mfcc-gain", exit_="failed", seconds=2.5)
-    write_profile("embed@mfcc-reverb", params="of another params.yaml", seconds=2.5)
-    write_profile("embed@yamnet-gain", seconds=2.5)  # which is not in dvc.lock
+    write_profile("embed@mfcc", exit_="failed", seconds=2.5)
+    write_profile("embed@musicnn", params="of another params.yaml", seconds=2.5)
+    write_profile("embed@yamnet", seconds=2.5)  # which is not in dvc.lock
     write_profile("track", seconds=2.5)
     assert not any(record.profiles for record in made())

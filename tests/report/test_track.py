@@ -204,15 +204,15 @@ def test_one_that_ended_without_its_digest_is_repaired(ready, capsys):
 
 
 def test_what_stages_took_is_logged_once(ready):
-    content = {"stage": "embed@mfcc-gain", "exit": "ok", "seconds": 2.5, "counted": {}}
-    dump(paths.profile("embed@mfcc-gain"), {**content, "params": profile.params_sha256()})
+    content = {"stage": "embed@mfcc", "exit": "ok", "seconds": 2.5, "counted": {}}
+    dump(paths.profile("embed@mfcc"), {**content, "params": profile.params_sha256()})
     track.track()
-    (run,) = runs(ready, "tags.encoder = 'mfcc' and tags.perturbation = 'gain'")
-    assert run.data.metrics["profile/embed_seconds"] == 2.5
+    (run,) = runs(ready, "tags.kind = 'state'")
+    assert run.data.metrics["profile/embed.mfcc_seconds"] == 2.5
     (artifact,) = ready.glob(f"mlartifacts/**/{run.info.run_id}/artifacts/profiles.json")
-    assert json.loads(artifact.read_text())["embed@mfcc-gain"]["seconds"] == 2.5
+    assert json.loads(artifact.read_text())["embed@mfcc"]["seconds"] == 2.5
     before = state(ready)
-    dump(paths.profile("embed@mfcc-gain"), {**content, "seconds": 5.0, "params": profile.params_sha256()})
+    dump(paths.profile("embed@mfcc"), {**content, "seconds": 5.0, "params": profile.params_sha256()})
     track.track()  # the same results in another time are the same run
     assert state(ready) == before
 

@@ -30,7 +30,7 @@ def test_files_that_no_stage_wrote(inputs, file, content):
 def test_text_of_results_is_no_markup(inputs):
     mark = "<script>alert(1)</script>"
     change(inputs / "metrics/cca/mfcc/gain.json", ("unit", mark))
-    change(inputs / "data/weights/mfcc/weights.json", ("licence", mark), ("weights_source", mark))
+    change(inputs / "data/models/mfcc/weights.json", ("licence", mark), ("weights_source", mark))
     change(inputs / "data/excerpts/gain.json", ("silent", mark))
     html = make_page(results()).html
     assert mark not in html and "&lt;script&gt;alert(1)" in html

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earshift.errors import UserError
-from earshift.storage.files import read_json, replacing, require_space, round_floats, write_json
+from earshift.storage.files import read_json, replacing, require_space, round_floats, write_if_changed, write_json
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,17 @@ def test_json_is_whole_or_absent(tmp_path):
     write_json(tmp_path / "a.json", {"x": 1 / 3, "n": np.int64(3), "t": [True, None, "é"]})
     assert read_json(tmp_path / "a.json") == {"x": 0.333333, "n": 3, "t": [True, None, "é"]}
     assert read_json(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize("content", [{"a": [1, 1 / 3, None]}, [], "text"])
+def test_a_file_that_holds_this_already_is_left_alone(tmp_path, content):
+    path = tmp_path / "sub" / "x.json"
+    write_if_changed(path, content)
+    os.utime(path, (1, 1))
+    write_if_changed(path, content)
+    assert path.stat().st_mtime == 1 and read_json(path) == round_floats(content)
+    write_if_changed(path, {"a": 2})
+    assert read_json(path) == {"a": 2}
+    path.write_text("{damaged")
+    write_if_changed(path, content)
+    assert read_json(path) == round_floats(content)

@@ -1,7 +1,8 @@
-"""The stages train and performance on tones: trained once, reused, evaluated at every value, with honest references."""
+"""Stages models and performance on tones: trained once, reused, evaluated at every value, with honest references."""
 
 import dataclasses
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from earshift.analysis.performance import PerformanceResult
 from earshift.errors import UserError
-from earshift.pipeline import paths, performance
+from earshift.pipeline import config, paths, performance
 from earshift.pipeline import train as run
+from earshift.pipeline.pairs import Pair
 from earshift.pipeline.perturb import perturb
 from earshift.pipeline.recipes import read_recipes
 from earshift.pipeline.train_kim2019 import Trainer
@@ -20,6 +22,7 @@ from earshift.storage.files import read_json, write_table
 from earshift.storage.results import read_result
 from earshift.training.kim2019.scores import mean_score
 from earshift.training.kim2019.tasks import sdr
+from stages import performance as stage
 
 CHANGES = {
     "run.encoders": ["mfcc", "vgg_separation"],
@@ -58,6 +61,10 @@ def test_networks_are_kept_reused_and_evaluated(trained, capsys):
     run.train(trained, "mfcc")
     assert capsys.readouterr().out.count("reused") == 2
     assert {path: path.read_bytes() for path in paths.MODELS.rglob("*.*")} == before
+    shutil.rmtree(paths.model("mfcc"))
+    run.train(trained, "mfcc")
+    assert capsys.readouterr().out.count("reused") == 2
+    assert {path: path.read_bytes() for path in paths.MODELS.rglob("*.*")} == before
     assert not list(paths.CHECKPOINTS.glob("*"))
 
     tasks = performance.read_record("mfcc")["tasks"]
@@ -82,11 +89,11 @@ def test_separation_is_judged_against_what_moves_with_the_music(trained):
         fixed = replace(trained, training=replace(trained.training, references_apart=apart))
         tasks = performance.read_record("vgg_separation")["tasks"]
         opened = Trainer().open(fixed, "vgg_separation", "separation", tasks["separation"])
-        (recipe, digest), _ = read_recipes(perturbation)
+        recipe, _ = read_recipes(perturbation)
         clips = opened.evaluator._clips
         return (
             clips.audio(clips.data.places("test")),
-            opened.evaluator.perturb(recipe, opened.corpus.perturb(opened.rows, recipe, digest)),
+            opened.evaluator.perturb(recipe, opened.corpus.perturb(opened.rows, recipe)),
         )
 
     plain, both = perturbed("pitch", apart=False)
@@ -98,15 +105,17 @@ def test_separation_is_judged_against_what_moves_with_the_music(trained):
     np.testing.assert_allclose(perturbed("gain", apart=False)[1], plain / 10, atol=1e-4)
 
 
-def test_files_of_the_stage(trained, capsys):
-    performance.evaluate(trained, "vgg_separation")
-    capsys.readouterr()
-    performance.evaluate(trained, "vgg_separation")
-    assert "computed 0 perturbations, reused 2" in capsys.readouterr().out
-    (paths.plots("performance", "vgg_separation", "gain") / "curves.csv").write_text("")
+def test_files_of_the_stage(trained, monkeypatch, capsys):
+    monkeypatch.setattr(config, "load", lambda: trained)  # params.yaml does not know the tones
+    stage.main([])
+    assert "performance: computed 4 of 4 pairs, reused 0" in capsys.readouterr().out
+    (paths.plots("performance", "vgg_separation", "gain") / "curves.csv").write_text("")  # and in the store
+    stage.main([])
+    assert "performance: computed 1 of 4 pairs, reused 3" in capsys.readouterr().out
     fewer = replace(trained, run=replace(trained.run, perturbations=("gain",)))
-    performance.evaluate(fewer, "vgg_separation")
-    assert "computed 1 perturbations, reused 0" in capsys.readouterr().out
+    monkeypatch.setattr(config, "load", lambda: fewer)
+    stage.main([])
+    assert "performance: computed 0 of 2 pairs, reused 2" in capsys.readouterr().out
     assert not paths.metrics("performance", "vgg_separation", "pitch").exists()
     content = read_result(paths.metrics("performance", "vgg_separation", "gain"), PerformanceResult)
     assert content["values"] == ["-20", "0"] and set(content["tasks"]) == {"separation"}
@@ -120,7 +129,7 @@ def test_an_encoder_without_networks_has_an_empty_table(tones):
     params = tones(CHANGES | nothing)
     run.train(params, "mfcc")
     perturb(params, "gain")
-    performance.evaluate(params, "mfcc")
+    performance.evaluate(Pair("performance", "mfcc", "gain", params))
     assert read_json(paths.metrics("performance", "mfcc", "gain"))["tasks"] == {}
     assert len(pd.read_csv(paths.plots("performance", "mfcc", "gain") / "curves.csv")) == 0
 

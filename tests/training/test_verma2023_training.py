@@ -119,9 +119,9 @@ def test_a_training_that_was_killed_ends_in_the_same_weights(small):
     run.train(small, "diverse_timbre")
     expected = record("diverse_timbre")["sha256"]
     shutil.rmtree(paths.MODELS)
-    shutil.rmtree(paths.network("").parent)
+    shutil.rmtree(paths.STORE)
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "stages.train", "diverse_timbre"]
+    command = [sys.executable, "-m", "stages.models", "diverse_timbre"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while not list(paths.CHECKPOINTS.glob("*.pt")) and time.monotonic() < deadline and process.poll() is None:

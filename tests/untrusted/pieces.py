@@ -1,5 +1,6 @@
 """Several files in one input, and structured mutations of formats that more than one target reads."""
 
+import copy
 import io
 import json
 
@@ -42,7 +43,7 @@ def _change(content, random):
     elif what == 3 and isinstance(inside, list):
         inside.append(inside[key])
     else:
-        inside[key] = random.choice(STRANGE)
+        inside[key] = copy.deepcopy(random.choice(STRANGE))  # which the next change may go into
 
 
 def _places(content):

@@ -20,7 +20,7 @@ class TrainedNetwork(WeightsSource):
     network: str
 
     licence = "trained here: as the audio that it was trained on allows"
-    description = "networks that are trained here, stage train"
+    description = "networks that are trained here, stage models"
 
     @property
     def path(self) -> Path:
@@ -37,7 +37,7 @@ class TrainedNetwork(WeightsSource):
         UserError
             If they were not trained yet.
         """
-        stage = f"`dvc repro train@{self.folder.name}`"
+        stage = f"`dvc repro models@{self.folder.name}`"
         if not self.path.is_file():
             raise UserError(f"{self.path} is missing; {stage} trains it, `dvc pull` fetches it")
         found = read_arrays(self.path, f"delete it and run {stage}")

@@ -150,7 +150,7 @@ def ensure_weights(folder: Path, encoder: str, source: WeightsSource | None) -> 
         if found != wanted:
             raise UserError(
                 f"weights of {encoder} on this machine have sha256 {found}, and {folder / RECORD} asks for {wanted}; "
-                f"get those, or `dvc repro weights@{encoder}` to go on with these"
+                f"get those, or `dvc repro models@{encoder}` to go on with these"
             )
 
 
@@ -182,7 +182,7 @@ def open_weights(folder: Path) -> Arrays:
     UserError
         If a file is missing, or the arrays are not those that were written.
     """
-    again = f"run `python -m stages.weights {folder.name}`"
+    again = f"run `python -m stages.models {folder.name}`"
     record = read_json(folder / RECORD)
     if not isinstance(record, dict) or not isinstance(record.get("weights", False), (dict, type(None))):
         raise UserError(f"{folder / RECORD} is missing or not whole; {again}")

@@ -23,7 +23,7 @@ from earshift.pipeline.audio_files import corpus_audio_path
 from earshift.pipeline.config import Config
 from earshift.pipeline.sharing.reach import Shared
 from earshift.pipeline.sharing.words import few, some
-from earshift.storage.clips import read_clips
+from earshift.storage.clips import corpus_digest, read_clips
 from earshift.storage.files import replacing
 from earshift.storage.hdf5 import is_whole, read_fingerprint
 from earshift.storage.packed_audio import AudioReader
@@ -125,11 +125,13 @@ def pull_audio(settings: Config, remote: Shared, perturbations: Sequence[str]) -
 
 def _files(remote: Shared, perturbations: Sequence[str]) -> list[_File]:
     """All that the current clips.csv and recipes stand for, the corpus first."""
-    from earshift.pipeline.recipes import read_recipes
+    from earshift.pipeline.recipes import audio_key, read_recipes
 
+    digest = corpus_digest(read_clips(paths.CLIPS))
     found: list[tuple[Path, str | None]] = [(corpus_audio_path(), None)]
     for name in perturbations:
-        for recipe, fingerprint in read_recipes(name):
+        for recipe in read_recipes(name):
+            fingerprint = audio_key(recipe, digest).sha256
             found.append((paths.kept_audio(name, recipe.value, fingerprint), fingerprint))
     return [
         _File(path, remote.place("audio", *path.relative_to(paths.AUDIO).parts), fingerprint)

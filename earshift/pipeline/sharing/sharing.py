@@ -4,8 +4,8 @@ Conventions
 -----------
 Shared are the outputs that dvc.lock names, all of them small, and DVC's run cache: it restores a stage that somebody
 ran with the same inputs. Audio is shared on request (:mod:`earshift.pipeline.sharing.audio`), weights never. A choice
-of encoders or perturbations means the outputs of these alone and the outputs that belong to none. A transfer that broke
-off continues when it is run again: every file is there whole or not at all.
+of encoders or perturbations means the files below data/, and the plot data of pairs, that belong to these or to none.
+A transfer that broke off continues when it is run again: every file is there whole or not at all.
 """
 
 import contextlib
@@ -14,34 +14,46 @@ import logging
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from earshift.errors import UserError
-from earshift.pipeline import config, paths
+from earshift.pipeline import config, outputs, paths
 from earshift.pipeline.config import Config
 from earshift.pipeline.sharing.audio import pull_audio, push_audio
 from earshift.pipeline.sharing.configuration import shared
 from earshift.pipeline.sharing.reach import Shared
 from earshift.pipeline.sharing.reasons import lost_connection, reason
 from earshift.pipeline.sharing.words import few, some
+from earshift.report.results import ANALYSES
 
 _AGAIN = "; what is through stays, and the same command goes on from there"
+_INPUTS = paths.RUN_INPUTS.parent.as_posix()  # whole, as DVC would remove it where a file is missing: no store has it
+_OF_PAIRS = frozenset(f"{paths.PLOTS}/{analysis}" for analysis in ANALYSES)  # their metrics are in git
 _COMMITTED = (paths.LOCK, paths.DVC_CONFIG, "dvc.yaml", paths.PARAMS, paths.METRICS)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of the pipeline is meant: encoders and perturbations by name; `narrow` where these are not all."""
+    """What of the pipeline is meant: encoders and perturbations by name; `narrow` where these are not all.
+
+    left_out : names of the encoders and perturbations of the run that are not among it
+    """
 
     encoders: list[str]
     perturbations: list[str]
     narrow: bool
+    left_out: frozenset[str]
 
     def holds(self, item: Mapping[str, str]) -> bool:
-        """Whether a matrix item, such as {"encoder": "mfcc", "perturbation": "gain"}, is among it."""
+        """Whether a matrix item, such as {"encoder": "mfcc"}, is among it."""
         return item.get("encoder", self.encoders[0]) in self.encoders and (
             item.get("perturbation", self.perturbations[0]) in self.perturbations
         )
+
+    def holds_file(self, inner: tuple[str, ...]) -> bool:
+        """Whether a file of an output is among it, by its path there: ("gain", "-10.h5"), ("mfcc", "gain", "a.csv")."""
+        return not {*inner[:-1], PurePath(inner[-1]).stem} & self.left_out
 
 
 def push(*, audio: bool = False, encoders: Sequence[str] = (), perturbations: Sequence[str] = ()) -> None:
@@ -66,9 +78,9 @@ def push(*, audio: bool = False, encoders: Sequence[str] = (), perturbations: Se
     remote.check_writing()
     with _repository() as repo:
         outs = _outs(repo, choice)
-        _require(outs, remote)
+        _require(outs, choice, remote)
         with _moving(remote):
-            count = _upload(repo, remote, outs)
+            count = _upload(repo, remote, outs, choice)
             runs = _copy_run_cache(repo.cache.legacy, _run_cache(repo, remote))
     print(f"{remote.url} has {len(outs)} outputs; new there: {some(count, 'file')}, {some(runs, 'cached run')}")
     push_audio(settings, remote, choice.perturbations, wanted=audio)
@@ -94,9 +106,10 @@ def pull(*, audio: bool = False, encoders: Sequence[str] = (), perturbations: Se
         outs = _outs(repo, choice)
         with _moving(remote, pulling=True):
             runs = _copy_run_cache(_run_cache(repo, remote), repo.cache.legacy) if remote.writable else 0
-            count = _download(repo, remote, outs)
-        missing = [out for out in outs if not _whole(out)]
+            count = _download(repo, remote, outs, choice)
+        missing = [out for out in outs if not _whole(out, choice)]
         _check_out([out for out in outs if out not in missing])
+    outputs.keep_all()
     print(f"{len(outs) - len(missing)} outputs are here; new: {some(count, 'file')}, {some(runs, 'cached run')}")
     if missing:
         raise UserError(
@@ -128,7 +141,8 @@ def choose(settings: Config, encoders: Sequence[str], perturbations: Sequence[st
             if name not in known:
                 raise UserError(f"{key.upper()} names {name!r}; run.{key} in {paths.PARAMS} has {', '.join(known)}")
         names[key] = [name for name in known if not wanted or name in wanted]
-    return Choice(**names, narrow=any(len(names[key]) < len(getattr(settings.run, key)) for key in names))
+    left_out = frozenset(name for key in names for name in getattr(settings.run, key) if name not in names[key])
+    return Choice(**names, narrow=bool(left_out), left_out=left_out)
 
 
 # ---------------------------------------------------------------------------------------------------- what DVC tracks
@@ -159,11 +173,12 @@ def _outs(repo: Any, choice: Choice) -> list[Any]:
 
 
 def _belongs(out: Any, item: Mapping[str, str] | None, choice: Choice) -> bool:
-    return choice.holds(item) if item else bool(out.def_path.startswith("data/"))
+    path = str(out.def_path)
+    return choice.holds(item) if item else path.startswith("data/") or path in _OF_PAIRS
 
 
 def _matrix_items(repo: Any) -> dict[str, dict[str, str]]:
-    """{"embed@mfcc-gain": {"encoder": "mfcc", "perturbation": "gain"}, ...} as dvc.yaml has them."""
+    """{"embed@mfcc": {"encoder": "mfcc"}, "perturb@gain": {"perturbation": "gain"}, ...} as dvc.yaml has them."""
     from dvc.parsing import DataResolver
     from dvc.utils.serialize import load_yaml
 
@@ -178,39 +193,45 @@ def _matrix_items(repo: Any) -> dict[str, dict[str, str]]:
     return items
 
 
-def _files(out: Any) -> list[Any] | None:
-    """Hashes of all files of an output, the list of a folder's among them; None where that list is not here."""
+def _files(out: Any, choice: Choice) -> list[Any] | None:
+    """Hashes of the files of an output that are meant, with that of a folder's list; None where this is not here."""
     if not out.hash_info:
         return None
     if not out.hash_info.isdir:
         return [out.hash_info]
     folder = out.get_obj()
-    return None if folder is None else [out.hash_info, *(found for _, _, found in folder)]
+    if folder is None:
+        return None
+    meant = (found for inner, _, found in folder if out.def_path == _INPUTS or choice.holds_file(inner))
+    return [out.hash_info, *meant]
 
 
-def _whole(out: Any) -> bool:
-    """Whether all of an output lies in DVC's cache."""
-    files = _files(out)
+def _whole(out: Any, choice: Choice) -> bool:
+    """Whether all that is meant of an output lies in DVC's cache."""
+    files = _files(out, choice)
     return files is not None and all(out.cache.exists(file.value) for file in files)
 
 
-def _require(outs: list[Any], remote: Shared) -> None:
+def _require(outs: list[Any], choice: Choice, remote: Shared) -> None:
     """Stop where outputs are neither here nor on the remote."""
     never = [out for out in outs if not out.hash_info]
     if never:
         raise UserError(f"{few(never)} were never made; `dvc repro` makes them")
-    absent = [out for out in outs if not _whole(out)]
+    absent = [out for out in outs if not _whole(out, choice)]
     with remote.explained():
-        there = remote.place("files", "md5")
-        gone = [
-            out for out in absent
-            if not remote.files.exists(remote.files.join(there, out.hash_info.value[:2], out.hash_info.value[2:]))
-        ]  # fmt: skip
+        gone = [out for out in absent if not _is_there(out, choice, remote)]
     if gone:
         raise UserError(
             f"{few(gone)} are neither here nor on {remote.url}; `dvc repro` makes them, "
             "ENCODERS=... and PERTURBATIONS=... push a part"
         )
+
+
+def _is_there(out: Any, choice: Choice, remote: Shared) -> bool:
+    """Whether what is meant of an output and does not lie here is on the remote."""
+    files = [file.value for file in _files(out, choice) or [out.hash_info]]
+    places = (remote.place("files", "md5", file[:2], file[2:]) for file in files if not out.cache.exists(file))
+    return all(map(remote.files.exists, places))
 
 
 # --------------------------------------------------------------------------------------------------------- the transfer
@@ -264,16 +285,25 @@ def _listening(failures: list[BaseException]) -> Iterator[None]:
             logger.handlers = handlers
 
 
-def _upload(repo: Any, remote: Shared, outs: list[Any]) -> int:
-    """How many files were new there. (By targets, `dvc push` reads dvc.lock again for each.)"""
-    here = {file for out in outs for file in _files(out) or () if out.cache.exists(file.value)}
-    return len(repo.cloud.push(here, remote=remote.name).transferred)
+def _upload(repo: Any, remote: Shared, outs: list[Any], choice: Choice) -> int:
+    """How many files were new there. (By targets, `dvc push` reads dvc.lock again for each.)
+
+    Every file is looked for: DVC's own push takes a folder to be there as a whole when its list is, and this comes with
+    a part as well.
+    """
+    from dvc.fs.callbacks import TqdmCallback
+    from dvc_data.hashfile.transfer import transfer
+
+    here = {file for out in outs for file in _files(out, choice) or () if out.cache.exists(file.value)}
+    source, target = repo.cache.local, repo.cloud.get_remote_odb(remote.name)
+    with TqdmCallback(desc=f"Pushing to {remote.url}", unit="file") as progress:
+        return len(transfer(source, target, here, cache_odb=source, callback=progress).transferred)
 
 
-def _download(repo: Any, remote: Shared, outs: list[Any]) -> int:
+def _download(repo: Any, remote: Shared, outs: list[Any], choice: Choice) -> int:
     """How many files were new here."""
     first = repo.cloud.pull({out.hash_info for out in outs if out.hash_info}, remote=remote.name)
-    rest = repo.cloud.pull({file for out in outs for file in _files(out) or ()}, remote=remote.name)
+    rest = repo.cloud.pull({file for out in outs for file in _files(out, choice) or ()}, remote=remote.name)
     return len(first.transferred | rest.transferred)
 
 
@@ -282,7 +312,7 @@ def _check_out(outs: list[Any]) -> None:
 
     for out in outs:
         try:
-            out.checkout()
+            out.checkout(allow_missing=True)  # of a part, files are missing that nobody asked for
         except ConfirmRemoveError as error:
             raise UserError(f"{out} was changed here and would be lost; move it away, and pull again") from error
 

@@ -8,9 +8,9 @@ records stand for. Grids are never parameters: they lie in params.yaml and grid.
 joined by spaces.
 
 What the stages took (:mod:`earshift.pipeline.profile`) is shown beside the results and is none of them: it is left out
-of the digest, so the same results in another time are the same run. A record has the profiles of the stages that ran to
-the end in this folder with this params.yaml. A stage that DVC skipped, restored or pulled took nothing here: it has no
-profile, or that of its own last run.
+of the digest, so the same results in another time are the same run. Stages compute several pairs together, so the
+parent has the profiles of all that ran to the end in this folder with this params.yaml. A stage that DVC skipped,
+restored or pulled took nothing here: it has no profile, or that of its own last run.
 
 Metrics are few, and named GROUP/NAME after what a person compares: ``cca``, ``svd``, ``trajectories``, ``roc_auc``,
 ``gain``, ``consistency``. The numbers are those of :mod:`earshift.report.summary`; the rest lies in the files
@@ -82,8 +82,7 @@ class Record:
         """What the stages took, as metrics profile/STAGE_WHAT without steps."""
         metrics: list[Metric] = []
         for stage, of in self.profiles.items():
-            kind, _, item = stage.partition("@")
-            name = kind if self.pair != PARENT or not item else f"{kind}.{item}"
+            name = stage.replace("@", ".")
             metrics += _numbers("profile", {f"{name}_{what}": of.get(what) for what in _TAKEN})
             for unit, counted in of.get("counted", {}).items():
                 metrics += _numbers("profile", {f"{name}_{unit}_{what}": counted.get(what) for what in _COUNTED})
@@ -112,14 +111,9 @@ def locked_stages(study: Study) -> dict[str, Any]:
         stages = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
     except (yaml.YAMLError, TypeError, KeyError) as error:
         raise UserError(f"{paths.LOCK} is broken; restore it (git checkout {paths.LOCK}) or run `dvc repro`") from error
-    configured = _items(study.configured_encoders, study.configured_perturbations)
-    unused = configured - _items(study.encoders, study.perturbations)
+    configured = {*study.configured_encoders, *study.configured_perturbations}
+    unused = configured - {*study.encoders, *study.perturbations}
     return {name: entry for name, entry in stages.items() if name != "track" and name.partition("@")[2] not in unused}
-
-
-def _items(encoders: Sequence[str], perturbations: Sequence[str]) -> set[str]:
-    """Names of all matrix items of these encoders and perturbations, as dvc.lock writes them after the @."""
-    return {*encoders, *perturbations, *(f"{e}-{p}" for e in encoders for p in perturbations)}
 
 
 def lock_sha256(stages: Mapping[str, Any]) -> str:
@@ -148,14 +142,9 @@ def make_records(results: Results, stages: Mapping[str, Any]) -> list[Record]:
     dataset = {
         "name": results.study.corpus, "digest": _corpus_digest(stages), "source": paths.CLIPS.as_posix()
     }  # fmt: skip
-    profiles = _profiles(stages)
-    of_pair = {
-        pair: {name: profiles.pop(name) for name in list(profiles) if name.partition("@")[2] == "-".join(pair)}
-        for pair in results.study.pairs
-    }
     return [
-        _parent(results, dataset, profiles),
-        *(_child(results, dataset, pair, profiles=found) for pair, found in of_pair.items()),
+        _parent(results, dataset, _profiles(stages)),
+        *(_child(results, dataset, pair) for pair in results.study.pairs),
     ]
 
 
@@ -189,7 +178,7 @@ def _parent(results: Results, dataset: dict[str, str], profiles: dict[str, dict[
                   grid=grids, dataset=dataset, profiles=profiles)  # fmt: skip
 
 
-def _child(results: Results, dataset: dict[str, str], pair: Pair, *, profiles: dict[str, dict[str, Any]]) -> Record:
+def _child(results: Results, dataset: dict[str, str], pair: Pair) -> Record:
     study, (encoder, perturbation) = results.study, pair
     params = {**_settings(study), "encoder": encoder, "perturbation": perturbation}
     params |= _flat("encoder", study.parameters["encoders"].get(encoder))
@@ -202,8 +191,8 @@ def _child(results: Results, dataset: dict[str, str], pair: Pair, *, profiles: d
         files += [(f"plots/{analysis}", path) for path in _tables(folder)]
     params |= {"dim": str(results.cca[pair]["dim"]), "unit": results.cca[pair]["unit"]}
     tags = {**_tags(study), "kind": "pair", "encoder": encoder, "perturbation": perturbation}
-    return Record(pair, tags=tags, params=params, metrics=metrics, files=files, grid=_grid(results, pair),
-                  dataset=dataset, profiles=profiles)  # fmt: skip
+    grid = _grid(results, pair)
+    return Record(pair, tags=tags, params=params, metrics=metrics, files=files, grid=grid, dataset=dataset)
 
 
 def _grid(results: Results, pair: Pair) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def table(results: Results) -> "pd.DataFrame":
     UserError
         If the file is missing.
     """
-    found = results.trained(COMBINATION, "subsets")
+    found = results.training_table(COMBINATION, "subsets")
     return found.sort_values(["map", "subset"], ascending=[False, True], kind="stable", ignore_index=True)
 
 
@@ -55,7 +55,7 @@ def classes(results: Results) -> "pd.DataFrame":
     UserError
         If the file is missing.
     """
-    return results.trained(COMBINATION, "classes")
+    return results.training_table(COMBINATION, "classes")
 
 
 def files(folders: Folders) -> list[Path]:

@@ -8,6 +8,7 @@ the repository, which no result knows, is stamped in afterwards (:mod:`earshift.
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from earshift.report.figures import subsets
@@ -15,6 +16,7 @@ from earshift.report.page.content import PRIVATE, Content
 from earshift.report.results import existing
 from earshift.storage import provenance
 from earshift.storage.clips import corpus_digest
+from earshift.storage.files import read_json
 
 _HIDDEN = tuple(name for name in PRIVATE if name != "weights")  # a section, whose path is hidden inside
 
@@ -47,7 +49,13 @@ def digest(g: Content) -> str:
     return provenance.fingerprint(
         corpus=corpus_digest(g.clips),
         parameters=parameter_text(study.parameters),
-        vectors={encoder: about.get("fingerprint") for encoder, about in g.about.items()},
+        vectors={encoder: _vectors(folders.embeddings / encoder) for encoder in g.encoders},
         weights=g.weights,
         files={path.as_posix(): provenance.file_sha256(existing(path)) for path in files},
     )
+
+
+def _vectors(folder: Path) -> dict[str, Any]:
+    """SHA-256 of every file of an encoder's vectors, as the index of the folder has them."""
+    entries = read_json(existing(folder / "index.json"))["artifacts"]
+    return {name: entry["files"] for name, entry in entries.items()}

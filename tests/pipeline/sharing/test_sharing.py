@@ -17,46 +17,86 @@ import pytest
 from ruamel.yaml import YAML
 
 from earshift.errors import UserError
+from earshift.pipeline.artifacts import store
 from earshift.pipeline.config import load, read
 from earshift.pipeline.sharing import sharing
 from earshift.pipeline.sharing.configuration import set_remote
 
 REPOSITORY = Path(__file__).parents[3]
+# Writes outputs as the stages of the repository do: artifacts in an index, a folder for every encoder and perturbation
+WRITE = """
+import json, sys
+from pathlib import Path
+from earshift.pipeline.artifacts import INDEX
+from earshift.storage.hashes import digest
+
+folder, run = Path(sys.argv[1]), json.loads(sys.argv[2])
+index = {}
+for name in run:
+    files = [Path(path, name if "." in name else f"{name}.csv") for path in sys.argv[3:] or [folder]]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{path}\\n")
+    key = digest(files[0])
+    index[name] = {"key": key, "basis": key, "files": {str(path): digest(path) for path in files}}
+(folder / INDEX).write_text(json.dumps({"artifacts": index}))
+"""
 PIPELINE = """
 stages:
+  inputs:
+    cmd: mkdir -p data/inputs/encoders && touch data/inputs/encoders/mfcc.json data/inputs/encoders/yamnet.json
+    outs: [data/inputs]
   corpus:
     cmd: mkdir -p data/corpus && echo clips > data/corpus/clips.csv && echo terms > data/corpus/LICENCE.txt
     deps: [params.yaml]
     outs: [data/corpus]
-  weights:
-    matrix:
-      encoder: ${run.encoders}
-    cmd: mkdir -p data/weights && echo ${item.encoder} > data/weights/${item.encoder}
-    outs:
-      - data/weights/${item.encoder}
+  models:
+    matrix: {encoder: "${run.encoders}"}
+    cmd: mkdir -p data/models/${item.encoder} && echo ${item.encoder} > data/models/${item.encoder}/model.json
+    outs: ["data/models/${item.encoder}"]
+  perturb:
+    matrix: {perturbation: "${run.perturbations}"}
+    cmd: python write.py data/perturbed/${item.perturbation} '["1", "2"]'
+    outs: ["data/perturbed/${item.perturbation}"]
+  embed:
+    matrix: {encoder: "${run.encoders}"}
+    cmd: python write.py data/embeddings/${item.encoder} '["original", "gain/1", "gain/2", "reverb/1", "reverb/2"]'
+    deps: ["data/models/${item.encoder}", data/perturbed]
+    outs: ["data/embeddings/${item.encoder}"]
+  excerpts:
+    cmd: python write.py data/excerpts '["gain.json", "reverb.json"]'
+    deps: [data/perturbed]
+    outs: [data/excerpts]
   cca:
-    matrix:
-      encoder: ${run.encoders}
-      perturbation: ${run.perturbations}
     cmd: >-
-      mkdir -p plots/${item.encoder}/${item.perturbation} metrics &&
-      echo ${item.encoder} ${item.perturbation} > plots/${item.encoder}/${item.perturbation}/a.csv &&
-      echo 1 > metrics/${item.encoder}-${item.perturbation}.json
-    deps:
-      - data/weights/${item.encoder}
-    outs:
-      - plots/${item.encoder}/${item.perturbation}
-      - metrics/${item.encoder}-${item.perturbation}.json:
-          cache: false
+      python write.py metrics/cca '["mfcc/gain", "mfcc/reverb", "yamnet/gain", "yamnet/reverb"]' metrics/cca plots/cca
+    deps: [data/embeddings]
+    outs: [plots/cca]
+    metrics: [metrics/cca: {cache: false}]
   figures:
     cmd: echo all > plots/figures
-    deps: [data/corpus]
+    deps: [plots/cca]
     outs: [plots/figures]
 """
-EVERYTHING = {
-    "data/corpus/clips.csv", "data/corpus/LICENCE.txt", "data/weights/mfcc", "data/weights/yamnet", "plots/figures",
-    "plots/mfcc/gain/a.csv", "plots/mfcc/reverb/a.csv", "plots/yamnet/gain/a.csv", "plots/yamnet/reverb/a.csv",
-}  # fmt: skip
+OUTPUTS = 11  # in DVC's cache
+
+
+def belonging(encoders=("mfcc", "yamnet"), perturbations=("gain", "reverb")):
+    """Files below data/ and plots/ that belong to a part, or to no encoder and no perturbation."""
+    of = {
+        "data/corpus/clips.csv", "data/corpus/LICENCE.txt", "data/excerpts/index.json",
+        "data/inputs/encoders/mfcc.json", "data/inputs/encoders/yamnet.json",
+        *(f"data/models/{e}/model.json" for e in encoders),
+        *(f"data/perturbed/{p}/{file}" for p in perturbations for file in ("index.json", "1.csv", "2.csv")),
+        *(f"data/embeddings/{e}/{file}" for e in encoders for file in ("index.json", "original.csv")),
+        *(f"data/embeddings/{e}/{p}/{value}.csv" for e in encoders for p in perturbations for value in (1, 2)),
+        *(f"data/excerpts/{p}.json" for p in perturbations),
+        *(f"plots/cca/{e}/{p}.csv" for e in encoders for p in perturbations),
+    }  # fmt: skip
+    return of
+
+
+EVERYTHING = belonging() | {"plots/figures"}
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +109,21 @@ def made(tmp_path_factory):
     with open(root / "params.yaml", "w") as file:
         YAML(typ="safe").dump(document, file)
     (root / "dvc.yaml").write_text(PIPELINE)
+    (root / "write.py").write_text(WRITE)
     (root / ".dvc/config").write_text("[core]\n    analytics = false\n")
     shutil.copy(REPOSITORY / ".dvc/.gitignore", root / ".dvc")
-    (root / ".gitignore").write_text("/data/\n/plots/\n")
+    (root / ".gitignore").write_text("/data/\n/plots/\n/.earshift/\n")
     dvc = [sys.executable, "-m", "dvc"]
     for command in (["git", "init", "-q"], [*dvc, "repro", "-q"], ["git", "add", "-A"],
                     ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "made"]):  # fmt: skip
-        subprocess.run(command, cwd=root, check=True, capture_output=True)
+        subprocess.run(command, cwd=root, check=True, capture_output=True, env=environment())
     return root
+
+
+def environment():
+    """In which a process finds this repository's sources and the same Python."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)}
 
 
 @pytest.fixture
@@ -100,21 +147,26 @@ def holding(content, folder):
 
 def forget():
     """As in a fresh clone."""
-    for folder in ("data", "plots", ".dvc/cache"):
+    for folder in ("data", "plots", ".dvc/cache", ".earshift"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def stored():
+    """Names of the artifacts in the store."""
+    return {manifest.name for manifest in map(store().manifest, store().keys())}
 
 
 def test_all_of_it_and_nothing_twice(here, capsys):
     sharing.push()
-    assert "has 8 outputs; new there: " in capsys.readouterr().out
+    assert f"has {OUTPUTS} outputs; new there: " in capsys.readouterr().out
     sharing.push()
-    assert "has 8 outputs; new there: 0 files, 0 cached runs" in capsys.readouterr().out
+    assert f"has {OUTPUTS} outputs; new there: 0 files, 0 cached runs" in capsys.readouterr().out
     forget()
     sharing.pull()
     printed = capsys.readouterr().out
-    assert "8 outputs are here" in printed and "2 cached runs" in printed and "next: dvc repro" in printed
+    assert f"{OUTPUTS} outputs are here" in printed and " cached runs" in printed and "next: dvc repro" in printed
     assert files() == EVERYTHING
-    assert Path("plots/yamnet/gain/a.csv").read_text() == "yamnet gain\n"
+    assert Path("data/embeddings/yamnet/gain/1.csv").read_text() == "data/embeddings/yamnet/gain/1.csv\n"
     assert list(Path(".dvc/cache/runs").rglob("*")), "the run cache comes along"
     sharing.pull()
     assert "new: 0 files, 0 cached runs" in capsys.readouterr().out
@@ -125,27 +177,50 @@ def test_a_part(here, capsys):
     forget()
     capsys.readouterr()
     sharing.pull(encoders=["yamnet"], perturbations=["gain"])
-    always = {"data/corpus/clips.csv", "data/corpus/LICENCE.txt"}
-    assert files() == always | {"data/weights/yamnet", "plots/yamnet/gain/a.csv"}
+    assert files() == belonging(["yamnet"], ["gain"])
+    assert stored() == {"gain/1", "gain/2", "yamnet/original", "yamnet/gain/1", "yamnet/gain/2", "excerpts/gain.json",
+                        "cca/yamnet/gain"}  # fmt: skip
     assert "dvc exp run -S 'run.encoders=[yamnet]' -S 'run.perturbations=[gain]'" in capsys.readouterr().out
     sharing.pull(perturbations=["gain"])
-    assert {"plots/mfcc/gain/a.csv", "data/weights/mfcc"} < files() and "plots/mfcc/reverb/a.csv" not in files()
+    assert files() == belonging(perturbations=["gain"])
+    sharing.pull()
+    assert files() == EVERYTHING
 
 
-def test_a_part_is_pushed(here, tmp_path):
-    sharing.push(encoders=["mfcc"])
+def test_a_part_is_pushed(here, made, tmp_path, monkeypatch):
+    """It is of use alone, and does not keep the rest from being pushed later."""
+    sharing.push(encoders=["mfcc"], perturbations=["gain"])
+    there = {path.read_text() for path in (tmp_path / "store/files").rglob("*") if path.is_file()}
+    assert "data/embeddings/mfcc/gain/1.csv\n" in there
+    assert not any(line.startswith(("data/embeddings/mfcc/reverb", "data/embeddings/yamnet")) for line in there)
     forget()
-    sharing.pull(encoders=["mfcc"])
-    assert "plots/mfcc/reverb/a.csv" in files()
-    with pytest.raises(UserError, match=r"lacks data/weights/yamnet, plots/figures, plots/yamnet/gain and 1 more"):
+    sharing.pull(encoders=["mfcc"], perturbations=["gain"])
+    assert files() == belonging(["mfcc"], ["gain"])
+    lacking = r"lacks data/embeddings/mfcc, data/embeddings/yamnet, data/excerpts and \d more"
+    with pytest.raises(UserError, match=lacking):
         sharing.pull()
+    assert belonging(["mfcc"], ["gain"]) <= files()
+
+    set_remote(str(tmp_path / "other"))
+    sharing.push(encoders=["mfcc"], perturbations=["gain"])  # by whoever has no more than that
+    with pytest.raises(UserError, match="are neither here nor on"):
+        sharing.push(encoders=["mfcc"])
+    shutil.copytree(made, tmp_path / "whole")
+    monkeypatch.chdir(tmp_path / "whole")
+    for place in ("store", "other"):
+        set_remote(str(tmp_path / place))
+        sharing.push()
+        forget()
+        sharing.pull()
+        assert files() == EVERYTHING
 
 
 def test_names(here):
     settings = load()
-    assert sharing.choose(settings, [], []) == sharing.Choice(["mfcc", "yamnet"], ["gain", "reverb"], False)
+    both = ["mfcc", "yamnet"], ["gain", "reverb"]
+    assert sharing.choose(settings, [], []) == sharing.Choice(*both, False, frozenset())
     assert sharing.choose(settings, ["yamnet", "mfcc"], []) == sharing.choose(settings, [], [])
-    assert sharing.choose(settings, [], ["reverb"]) == sharing.Choice(["mfcc", "yamnet"], ["reverb"], True)
+    assert sharing.choose(settings, [], ["reverb"]) == sharing.Choice(both[0], ["reverb"], True, frozenset({"gain"}))
     with pytest.raises(UserError, match=r"ENCODERS names 'openl3'; run.encoders in params.yaml has mfcc, yamnet"):
         sharing.choose(settings, ["mfcc", "openl3"], [])
     with pytest.raises(UserError, match="PERTURBATIONS names 'lowpass'.* gain, reverb"):
@@ -156,7 +231,7 @@ def test_what_is_neither_here_nor_there(here, tmp_path):
     cached = holding("mfcc\n", Path(".dvc/cache/files"))
     content = cached.read_text()
     cached.unlink()
-    with pytest.raises(UserError, match="data/weights/mfcc are neither here nor on"):
+    with pytest.raises(UserError, match="data/models/mfcc are neither here nor on"):
         sharing.push()
     assert not list((tmp_path / "store").rglob("files/md5/*/*")), "half of it helps nobody"
     sharing.push(encoders=["yamnet"])
@@ -172,7 +247,7 @@ def test_what_was_never_made(here):
     document["run"]["perturbations"].append("lowpass")
     with open("params.yaml", "w") as file:
         YAML(typ="safe").dump(document, file)
-    with pytest.raises(UserError, match="plots/mfcc/lowpass, plots/yamnet/lowpass were never made; `dvc repro`"):
+    with pytest.raises(UserError, match="data/perturbed/lowpass were never made; `dvc repro`"):
         sharing.push()
 
 
@@ -196,10 +271,10 @@ def test_what_the_remote_lacks(here, tmp_path, capsys):
         sharing.pull()
     sharing.push()
     forget()
-    holding("yamnet gain\n", tmp_path / "store/files").unlink()
-    with pytest.raises(UserError, match="lacks plots/yamnet/gain; whoever ran this commit says `make push`"):
+    holding("plots/cca/yamnet/gain.csv\n", tmp_path / "store/files").unlink()
+    with pytest.raises(UserError, match="lacks plots/cca; whoever ran this commit says `make push`"):
         sharing.pull()
-    assert files() == EVERYTHING - {"plots/yamnet/gain/a.csv"}
+    assert files() == {file for file in EVERYTHING if not file.startswith("plots/cca/")}
 
 
 def test_what_was_changed_here_is_not_lost(here):
