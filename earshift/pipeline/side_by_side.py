@@ -60,9 +60,9 @@ def compute_missing(
           f"reused {len(tasks) - len(missing)}")  # fmt: skip
     if failures:
         names = [", ".join(failures)] if len(failures) > 1 else []  # first: a long message is cut in the middle
-        problems = [f"{name}: {problem}" for name, problem in failures.items()]
+        reasons = [f"{name}: {problem}" for name, problem in failures.items()]
         head = f"{len(failures)} of {len(tasks)} {unit} failed, the others are finished:"
-        raise UserError("\n".join([head, *names, *problems]))
+        raise UserError("\n".join([head, *names, *reasons]))
 
 
 def _finish(write: Write[T], store: Path, compute: Compute, item: tuple[Artifact, T]) -> str:

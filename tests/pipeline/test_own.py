@@ -95,13 +95,22 @@ def test_a_mistake_stops_before_anything_is_computed(first, tmp_path):
     assert "Traceback" not in log and ran(log) == set() and not (wrong.root / "data/corpus").exists()
 
 
-@pytest.mark.parametrize("names", [["x;touch PWNED;#"], ["$(touch PWNED)"], ["../mine"], ["my.mfcc"], ["mfcc", "MFCC"]])
+@pytest.mark.parametrize(
+    "names", [["x;touch PWNED;#"], ["$(touch PWNED)"], ["sub/mine"], ["my.mfcc"], ["mfcc", "MFCC"]]
+)
 def test_names_that_files_or_shells_misread_stop_before_anything_is_computed(first, tmp_path, names):
     wrong = cloned(first, tmp_path / "wrong")
-    wrong.set({"run.encoders": names})
     sections = wrong.params()["encoders"]
     missing = {name: {"class": "earshift.encoders.mfcc:Mfcc", **sections["mfcc"]} for name in {*names} - {"mfcc"}}
-    wrong.set({"encoders": {**sections, **missing}})
+    wrong.set({"run.encoders": names, "encoders": {**sections, **missing}})
     log = wrong.dvc("repro", check=False)
-    assert "run.encoders names" in log and ran(log) == set(), log
+    assert "earshift: run.encoders names" in log and ran(log) == set(), log
+    assert not (wrong.root / "data/corpus").exists() and not list(tmp_path.rglob("PWNED"))
+
+
+def test_a_perturbation_by_such_a_name_stops_as_well(first, tmp_path):
+    wrong = cloned(first, tmp_path / "wrong")
+    wrong.set({"run.perturbations": ["gain;touch PWNED;#"]})
+    log = wrong.dvc("repro", check=False)
+    assert "run.perturbations names 'gain;touch PWNED;#'" in log and ran(log) == set(), log
     assert not (wrong.root / "data/corpus").exists() and not list(tmp_path.rglob("PWNED"))
