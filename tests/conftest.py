@@ -16,7 +16,7 @@ settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).parents[1]
 LONGEST = ("test_pipeline.py", "test_own.py", "test_experiments.py", "test_team.py", "test_make_paper.py",
-           "test_queue.py", "test_cluster.py", "test_track.py")  # fmt: skip
+           "test_queue.py", "test_cluster.py", "test_track.py", "test_fault_dvc.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
