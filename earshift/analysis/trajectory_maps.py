@@ -2,6 +2,8 @@
 
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +119,8 @@ def _umap(
         warnings.filterwarnings("ignore", "Graph is not fully connected", UserWarning)
         warnings.filterwarnings("ignore", "A large number of your vertices were disconnected", UserWarning)
         try:
-            placed = fitting.fit(points).embedding_, fitting.transform(originals)
+            with _repeatable_eigenvectors():
+                placed = fitting.fit(points).embedding_, fitting.transform(originals)
         except (ValueError, TypeError, ArpackError, np.linalg.LinAlgError) as error:
             return None, f"UMAP fails with {type(error).__name__}: {str(error).partition(chr(10))[0]}"
     if not all(np.isfinite(coordinates).all() for coordinates in placed):
@@ -125,11 +128,62 @@ def _umap(
     return placed, ""
 
 
-def _umap_class() -> Any:
-    """umap.UMAP, its compiled functions kept on disk.
+@contextmanager
+def _repeatable_eigenvectors() -> Iterator[None]:
+    """Within it, what UMAP takes from ARPACK does not depend on what the process has computed before.
 
-    UMAP compiles on first use, for ten seconds, and keeps hardly any of it. There is one process per pair.
+    UMAP begins at eigenvectors of the graph of neighbours. Where they cannot be reached from its start, as in a graph
+    whose points all have the same weights, ARPACK goes on from random numbers, and continues their sequence from one
+    call to the next.
     """
+    from scipy.sparse import linalg
+    from sklearn.manifold import _spectral_embedding
+
+    places = (linalg, _spectral_embedding)  # where umap.spectral looks it up, for a component and for their centres
+    before = [place.eigsh for place in places]
+    try:
+        for place in places:
+            place.eigsh = eigenvectors
+        yield
+    finally:
+        for place, function in zip(places, before, strict=True):
+            place.eigsh = function
+
+
+def eigenvectors(matrix: Any, k: int, *, sigma: float | None = None, **options: Any) -> tuple[Floats, Floats]:
+    """The k eigenvalues of a symmetric matrix that are nearest to sigma (or 0), in ascending order, and their vectors.
+
+    They are ARPACK's, as :func:`scipy.sparse.linalg.eigsh` gives them, unless ARPACK drew random numbers; then LAPACK's
+    of the dense matrix. `options` are those of eigsh, with which="SM" where there is no sigma.
+
+    Parameters
+    ----------
+    matrix : float64 or sparse [shape=(n, n)]
+    k : int, less than n
+    sigma : float, optional
+
+    Returns
+    -------
+    float64 [shape=(k,)]
+    float64 [shape=(n, k)]
+    """
+    import scipy.linalg
+    from scipy.sparse import issparse
+    from scipy.sparse.linalg._eigen.arpack import arpack
+
+    # Fortran's counters of the last call. Releases from 1.17 on have no such counter, and draw from a new generator.
+    timing = getattr(getattr(arpack, "_arpack", None), "timing", None)
+    if timing is not None:
+        found: tuple[Floats, Floats] = arpack.eigsh(matrix, k, sigma=sigma, **options)
+        if timing.nrstrt == 0:
+            return found
+    values, vectors = scipy.linalg.eigh(matrix.toarray() if issparse(matrix) else matrix)
+    nearest = np.sort(np.argsort(np.abs(values - (sigma or 0)), kind="stable")[:k])
+    return values[nearest], directions.unit(vectors[:, nearest].T).T
+
+
+def _umap_class() -> Any:
+    """umap.UMAP, its compiled functions kept on disk: it compiles for ten seconds on first use, and keeps little."""
     try:
         from umap import layouts, umap_, utils
     except RuntimeError as error:

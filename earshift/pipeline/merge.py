@@ -7,6 +7,7 @@ git, which has the metrics. The next `dvc repro` then computes the pairs that no
 """
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -111,6 +112,7 @@ def _folders(repo: Any, commit: str) -> dict[str, Any]:
 
 def _fetch(repo: Any, hashes: Iterable[Any]) -> None:
     """Bring files into DVC's cache, where a remote has them."""
+    logging.getLogger("dvc.data_cloud").setLevel(logging.ERROR)  # it warns of each file that nobody has
     absent = {info for info in hashes if not repo.cache.local.exists(info.value)}
     if absent and repo.config["core"].get("remote"):
         repo.cloud.pull(absent)

@@ -1,6 +1,4 @@
 import json
-import sys
-import warnings
 from math import factorial
 
 import numpy as np
@@ -8,14 +6,12 @@ import pytest
 import scipy.spatial.distance
 import scipy.stats
 from sklearn.cross_decomposition import CCA
-from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
-from earshift.analysis import shapes, trajectory_maps
+from earshift.analysis import shapes
 from earshift.analysis import trajectories as module
 from earshift.analysis.statistics import RESOLUTION
 from earshift.analysis.trajectories import TrajectoryMaps
-from earshift.errors import UserError
 from stages import trajectories as stage
 
 RIDGE = 0.001
@@ -32,10 +28,6 @@ def analyse(t, **changes):
 def shape(vectors, originals=None):
     vectors = np.asarray(vectors, dtype=np.float64)
     return vars(shapes.measure_shapes(vectors, vectors[:, 0] if originals is None else np.asarray(originals)))
-
-
-def drawn_clips(t, name, clips=5, seed=0):
-    return trajectory_maps.draw_clips(t, name, clips, seed)
 
 
 def planes(rng, points, clips, dim):
@@ -260,79 +252,6 @@ def test_one_recording_has_no_interval(rng, trajectories):
     assert "No interval for part of 2 instruments (a, b): it takes two recordings." in result["notes"]
 
 
-# ----------------------------------------------------------------------------------------------------------------- maps
-
-
-def of_clip(points, clip):
-    return points[points["clip"] == clip]
-
-
-def test_pca_is_that_of_sklearn(rng, trajectories):
-    t = trajectories((rng.normal(size=(32, 6, 12)) * np.arange(1, 13)).astype(np.float32), instruments=2)
-    result, points, _ = analyse(t)
-    for name in t.instruments:
-        clips = drawn_clips(t, name)
-        own = points[points["instrument"] == name]
-        assert own["clip"].drop_duplicates().tolist() == t.clip[clips].tolist()
-        fitted = PCA(n_components=3).fit(t.vectors[clips].reshape(-1, 12).astype(np.float64))
-        np.testing.assert_allclose(
-            result["instruments"][name]["pca_explained"], fitted.explained_variance_ratio_, rtol=1e-9
-        )
-        signs = np.sign(np.take_along_axis(fitted.components_, np.abs(fitted.components_).argmax(1)[:, None], 1))[:2, 0]
-        for clip in clips:
-            rows = of_clip(own, t.clip[clip])
-            assert rows["value"].tolist() == ["original", *t.values]
-            assert np.isnan(rows["strength"].iloc[0]) and rows["strength"].tolist()[1:] == [0, 0.2, 0.4, 0.6, 0.8, 1]
-            expected = fitted.transform(np.vstack([t.originals[clip], t.vectors[clip]]).astype(np.float64))[:, :2]
-            np.testing.assert_allclose(rows[["pc_1", "pc_2"]], expected * signs, rtol=1e-6, atol=1e-6)
-    shares = [part["pca_explained"] for part in result["instruments"].values()]
-    np.testing.assert_allclose(result["overall"]["pca_explained"], np.mean(shares, axis=0))
-
-
-def test_umap_is_fitted_on_effected_points_and_places_originals_afterwards(rng, trajectories):
-    from umap import UMAP
-
-    vectors = rng.normal(size=(16, 1, 30)) + np.linspace(0, 3, 6)[:, None] * rng.normal(size=(16, 1, 30))
-    originals = (vectors[:, 0] + 0.1 * rng.normal(size=(16, 30))).astype(np.float32)
-    t = trajectories(vectors.astype(np.float32), instruments=2, originals=originals)
-    _, points, _ = analyse(t, clips=3, seed=5)
-    for name in t.instruments:
-        clips = drawn_clips(t, name, clips=3, seed=5)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fitted = UMAP(n_neighbors=3, random_state=5).fit(t.vectors[clips].reshape(-1, 30))
-            placed = fitted.transform(t.originals[clips])
-        own = points[points["instrument"] == name]
-        effected, crosses = own[own["value"] != "original"], own[own["value"] == "original"]
-        np.testing.assert_array_equal(effected[["umap_1", "umap_2"]].to_numpy(np.float32), fitted.embedding_)
-        np.testing.assert_array_equal(crosses[["umap_1", "umap_2"]].to_numpy(np.float32), placed)
-
-
-def test_no_warning_reaches_the_user(rng, trajectories):
-    islands = np.repeat(100 * rng.normal(size=(32, 1, 30)), 6, axis=1) + 1e-3 * rng.normal(size=(32, 6, 30))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        analyse(trajectories(islands.astype(np.float32)))
-
-
-def test_the_draw_follows_seed_and_clips_alone(rng, trajectories):
-    t = trajectories(rng.normal(size=(160, 3, 4)), instruments=2)
-    other = trajectories(rng.normal(size=(160, 5, 9)), instruments=2)
-    drawn = {seed: drawn_clips(t, "instrument1", seed=seed).tolist() for seed in range(200)}
-    assert all(len(set(clips)) == 5 and clips == sorted(clips) for clips in drawn.values())
-    assert len({tuple(clips) for clips in drawn.values()}) > 190
-    assert set(sum(drawn.values(), [])) == set(t.indices("train", "instrument1").tolist()), "all of them come up"
-    assert drawn_clips(other, "instrument1", seed=3).tolist() == drawn[3]
-    assert set(drawn[3]) < set(drawn_clips(t, "instrument1", seed=3, clips=12))
-
-
-def test_fewer_clips_than_asked_are_all_drawn(rng, trajectories):
-    t = trajectories(rng.normal(size=(8, 6, 4)))
-    result, points, _ = analyse(t, clips=20)
-    assert points["clip"].nunique() == 6
-    assert "Maps of 1 instrument (all) show all training clips: there are fewer than 20." in result["notes"]
-
-
 # --------------------------------------------------------------------------------------------------------- corner cases
 
 
@@ -382,42 +301,6 @@ def test_two_values_have_no_angle(rng, trajectories):
     assert any(note.startswith("No turning angle: it takes three values") for note in result["notes"])
 
 
-def test_too_few_points_for_the_neighbours(rng, trajectories):
-    t = trajectories(rng.normal(size=(8, 3, 6)))
-    result, points, _ = analyse(t, clips=1)
-    assert points["umap_1"].isna().all() and points["pc_1"].notna().all()
-    assert result["instruments"]["all"]["umap_problem"] == "3 points, it takes 4"
-    assert "No UMAP map of 1 instrument (all): 3 points, it takes 4." in result["notes"]
-    fewer = analyse(t, clips=1, neighbours=2)[0]["instruments"]["all"]["umap_problem"]
-    assert fewer == "3 points, it takes 4", "whatever the neighbours: UMAP fails on three points"
-    assert analyse(t, clips=2, neighbours=6)[1]["umap_1"].isna().all()
-    assert analyse(t, clips=2, neighbours=5)[1]["umap_1"].notna().all()
-
-
-@pytest.mark.parametrize("clips, values, dim", [(1, 4, 3), (2, 2, 1), (2, 3, 2), (1, 5, 40), (3, 2, 40)])
-def test_small_maps(rng, trajectories, clips, values, dim):
-    """As few points and dimensions as a map can have: coordinates, or a stated reason."""
-    result, points, _ = analyse(trajectories(rng.normal(size=(16, values, dim)).astype(np.float32)), clips=clips)
-    problem = result["instruments"]["all"]["umap_problem"]
-    assert points["umap_1"].isna().all() if problem else np.isfinite(points[["umap_1", "umap_2"]]).all(axis=None)
-    assert np.isfinite(points[["pc_1", "pc_2"]]).all(axis=None)
-    explained = result["instruments"]["all"]["pca_explained"]
-    assert len(explained) == 3 and sum(explained) <= 1 + 1e-9 and (dim > 1 or explained[1] == 0)
-
-
-def test_duplicates_are_drawn(rng, trajectories):
-    twice = np.repeat(rng.normal(size=(32, 3, 20)).astype(np.float32), 2, axis=1)
-    result, points, _ = analyse(trajectories(twice))
-    assert result["instruments"]["all"]["umap_problem"] == "" and points.drop(columns="strength").notna().all(axis=None)
-
-
-def test_what_umap_cannot_do_is_a_reason(rng, trajectories):
-    """Distances between such vectors overflow UMAP's float32."""
-    result, points, _ = analyse(trajectories((1e25 * rng.normal(size=(32, 6, 20))).astype(np.float32)))
-    assert points["umap_1"].isna().all() and points["pc_1"].notna().all()
-    assert result["instruments"]["all"]["umap_problem"].startswith("UMAP f")
-
-
 def test_an_instrument_without_test_clips(rng, trajectories):
     instrument = ["a"] * 16 + ["b"] * 16
     split = ["train"] * 12 + ["test"] * 4 + ["train"] * 16
@@ -463,15 +346,3 @@ def test_main_writes_the_same_bytes_twice(rng, on_disk, computed_twice):
     ]  # fmt: skip
     header = first["plots/trajectories/mfcc/gain/points.csv"].decode().splitlines()[0]
     assert header == "instrument,clip,value,strength,umap_1,umap_2,pc_1,pc_2"
-
-
-def test_without_a_place_for_compiled_code(monkeypatch):
-    class Unwritable:
-        __path__ = []
-
-        def __getattr__(self, name):
-            raise RuntimeError("cannot cache function 'rdist': no locator available for file 'layouts.py'")
-
-    monkeypatch.setitem(sys.modules, "umap", Unwritable())
-    with pytest.raises(UserError, match="set NUMBA_CACHE_DIR"):
-        trajectory_maps._umap_class()
