@@ -16,6 +16,7 @@ into the store, so a kill loses what was under way and no more, and :meth:`Outpu
 """
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -91,7 +92,14 @@ def make_key(
     code : names of the modules that compute it; whatever of earshift they import counts as well
     packages : versions of further packages, beside those that the code imports
     """
-    return Key(kind, contents, options, code_sha256(*code), {**package_versions(*code), **packages})
+    sha256, versions = _code(*code)
+    return Key(kind, contents, options, sha256, {**versions, **packages})
+
+
+@functools.cache
+def _code(*modules: str) -> tuple[str, dict[str, str]]:
+    """Hash of code and versions of its packages, found once: a process goes on with the code that it began with."""
+    return code_sha256(*modules), package_versions(*modules)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ def code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def is_now(sha256: str) -> None:
-        monkeypatch.setattr(artifacts, "code_sha256", lambda *modules: sha256)
+        monkeypatch.setattr(artifacts, "_code", lambda *modules: (sha256, {}))
 
     is_now("before")
     return is_now

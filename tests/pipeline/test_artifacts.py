@@ -193,8 +193,9 @@ def wanted(tiny_corpus, edited, monkeypatch):
     """
     changed: set[str] = set()
     monkeypatch.setattr(Data, "digest", "data")
-    monkeypatch.setattr(artifacts, "code_sha256", lambda *modules: [m + "!" * (m in changed) for m in sorted(modules)])
-    monkeypatch.setattr(artifacts, "package_versions", lambda *modules: {"package": str("package" in changed)})
+
+    def code(*modules):
+        return [m + "!" * (m in changed) for m in sorted(modules)], {"package": str("package" in changed)}
 
     def missing(output):
         raise _Asked(output.wanted)
@@ -202,6 +203,7 @@ def wanted(tiny_corpus, edited, monkeypatch):
     def obtain_network(key, *arguments):
         raise _Asked([Artifact("network", replace(KEY, kind=key), ())])
 
+    monkeypatch.setattr(artifacts, "_code", code)
     monkeypatch.setattr(Output, "missing", missing)
     monkeypatch.setattr(train_kim2019, "obtain_network", obtain_network)
     monkeypatch.setattr(train_kim2019, "_prepare", lambda *arguments: (None, Data()))

@@ -117,7 +117,7 @@ def test_what_was_computed_otherwise_is_not_used(here, earlier, now):
 
 def test_another_code_is_another_family(here, monkeypatch):
     compute(corpus("ab"), vectors("ab"))
-    monkeypatch.setattr(artifacts, "code_sha256", lambda *modules: "another")
+    monkeypatch.setattr(artifacts, "_code", lambda *modules: ("another", {}))
     assert known(corpus("abc"))[1] == [0, 1, 2]
 
 
