@@ -1,9 +1,10 @@
 """Time of ``dvc repro``, by stages, start-up and DVC: ``python -m benchmarks.pipeline [FOLDER]``.
 
-A small configuration runs in a copy of this repository, with one and with more encoders, or FOLDER is a repository in
-which a whole ``dvc repro`` has just ended. Profiles (data/profiles) hold the lifetime of every stage's process.
-Start-up is the time to start Python and to read params.yaml, which every stage does; it is measured separately and
-multiplied by the number of stages. The time between processes is DVC's: it hashes, caches, and writes dvc.lock.
+The default configuration runs in a copy of this repository, and then 10 and 20 encoders under all nine perturbations
+on toy clips; or FOLDER is a repository in which a whole ``dvc repro`` has just ended. Profiles (data/profiles) hold the
+lifetime of every stage's process. Start-up is the time to start Python and to read params.yaml, which every stage does;
+it is measured separately and multiplied by the number of stages. The time between processes is DVC's: it hashes,
+caches, and writes dvc.lock.
 
 DVC writes dvc.lock as a whole after every stage, through a YAML library in Python that keeps comments (dvcfile.py,
 ``Lockfile.dump_stages``). The runs here time these calls. The call alone is also timed on locks of growing numbers of
@@ -28,12 +29,19 @@ from benchmarks._growth import Growth
 from benchmarks._results import Table
 from earshift.pipeline import paths
 
-ENCODERS = (1, 3)  # copies of mfcc, which all cost the same
+ENCODERS = (10, 20)  # copies of mfcc, which all cost the same
 LOCKS = (40, 80, 160, 320)  # stages
-SMALL = {
-    "corpus.general_midi.pieces": 4, "corpus.general_midi.excerpts": 1, "run.perturbations": ["gain", "lowpass"],
-    "cca.permutations": 10, "cca.bootstrap": 50, "svd.permutations": 2, "trajectories.clips": 2,
-    "trajectories.bootstrap": 50, "robustness.bootstrap": 50, "consistency.bootstrap": 50,
+GRIDS = {
+    "gain": [-20, -10], "lowpass": [1600, 4000], "reverb": [0.2, 0.8], "bitcrush": [4, 8], "pitch": [-1, 1],
+    "tempo": [0.9, 1.1], "pink_noise": [0, 20], "ambient_noise": [0, 20], "mp3": [32, 320],
+}  # fmt: skip
+TOY = {
+    "corpus.general_midi.pieces": 4, "corpus.general_midi.excerpts": 1, "corpus.general_midi.clip_seconds": 0.5,
+    "run.perturbations": list(GRIDS), **{f"perturbations.{name}.grid": grid for name, grid in GRIDS.items()},
+    "perturb.severity_clips": 2, "distances.measures": ["simple"], "distances.subsequence": 10,
+    "cca.permutations": 2, "cca.bootstrap": 10, "svd.permutations": 2, "trajectories.clips": 1,
+    "trajectories.bootstrap": 10, "robustness.methods": ["none"], "robustness.bootstrap": 10,
+    "consistency.bootstrap": 10,
 }  # fmt: skip
 COLUMNS = ("run", "stages", "wall, s", "stages, s", "of which start-up, s", "DVC, s", "of which dvc.lock, s",
            "share of start-up", "share of DVC", "share of dvc.lock")  # fmt: skip
@@ -58,13 +66,13 @@ sys.exit(code)
 
 def main(arguments=()):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", nargs="?", help="a repository in which dvc repro ended; a small run when none")
+    parser.add_argument("folder", nargs="?", help="a repository in which dvc repro ended")
     folder = parser.parse_args(arguments).folder
     if folder:
         profiles = _profiles(Path(folder))
         found = [(_split(str(folder), profiles, _span(profiles), _start_up(folder), None), profiles)]
     else:
-        found = [_small(count) for count in ENCODERS]
+        found = [_run("default", {}), *map(_toy, ENCODERS)]
     rows = [row for row, _ in found]
     for row in rows:
         lock = f", of which dvc.lock {row[6]:.0f} s" if row[6] is not None else ""
@@ -73,17 +81,24 @@ def main(arguments=()):
     locks = _locks()
     return [
         Table(COLUMNS, rows, "Seconds of a whole run"),
-        Table(("stage", "runs", "seconds"), _by_kind(found[-1][1]), f"Stages of: {rows[-1][0]}"),
+        *(Table(("stage", "runs", "seconds"), _by_kind(profiles), f"Stages of: {row[0]}") for row, profiles in found),
         locks,
     ]
 
 
-def _small(count):
-    """The row of a small run of `count` encoders, and its profiles."""
+def _toy(count):
+    """The row of a run of `count` encoders on toy clips, and its profiles."""
+    copies = [f"copy{n}" for n in range(count)]
+    options = {"class": "earshift.encoders.mfcc:Mfcc", "heads": _workspace.NO_HEADS}
+    changes = {**TOY, "run.encoders": copies, **{f"encoders.{name}": options for name in copies}}
+    return _run(f"toy clips, {count} encoders x {len(GRIDS)} perturbations", changes)
+
+
+def _run(label, changes):
+    """The row of a run with these changes of params.yaml, and its profiles."""
     with _copy() as root, contextlib.chdir(root):
-        copies = [f"copy{n}" for n in range(count)]
-        options = {"class": "earshift.encoders.mfcc:Mfcc", "heads": _workspace.NO_HEADS}
-        _workspace.configure({**SMALL, "run.encoders": copies, **{f"encoders.{name}": options for name in copies}})
+        if changes:
+            _workspace.configure(changes)
         environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
         command = [sys.executable, "-c", _REPRO, "took.json"]
         start = time.perf_counter()
@@ -93,7 +108,6 @@ def _small(count):
             raise RuntimeError(f"dvc repro failed: {(ended.stdout + ended.stderr).strip()[-3000:]}")
         lock = sum(json.loads(Path("took.json").read_text(encoding="utf-8")))
         profiles, start_up = _profiles(root), _start_up(root)
-    label = f"small, {count} encoder{'s' if count > 1 else ''} x {len(SMALL['run.perturbations'])} perturbations"
     return _split(label, profiles, wall, start_up, lock), profiles
 
 
