@@ -75,7 +75,7 @@ def _finish(write: Write[T], store: Path, compute: Compute, item: tuple[Artifact
             write(task, root, compute)
     except UserError as error:
         return str(error)
-    except Exception:  # of a library or of an encoder: the others go on, and this one is named
+    except (Exception, SystemExit):  # of a library or of an encoder: the others go on, and this one is named
         return traceback.format_exc()
     return ""
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ def write(task, root, compute):
         raise UserError(f"there are no clips for {name}")
     if behaviour == "exception":
         raise LocalError("of a library", 2)
+    if behaviour == "exit":
+        sys.exit("a library gives up")
     if behaviour == "killed":
         os._exit(9)
 
@@ -86,7 +89,7 @@ def test_one_after_the_other(capsys):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_failures_are_named_when_all_others_are_finished(workers, capsys):
-    behaviours = {"a": "fine", "b": "user error", "c": "fine", "d": "exception", "e": "fine"}
+    behaviours = {"a": "fine", "b": "user error", "c": "fine", "d": "exception", "e": "fine", "x": "exit"}
     if workers > 1:
         behaviours |= {"f": "killed", "g": "fine"}
     wanted = tasks(**behaviours)
@@ -98,6 +101,7 @@ def test_failures_are_named_when_all_others_are_finished(workers, capsys):
     assert lines[0] == f"{failed} of {len(behaviours)} pairs failed, the others are finished:"
     assert "b: there are no clips for b" in lines and any(line.startswith("d: Traceback") for line in lines)
     assert any("LocalError: of a library" in line for line in lines)
+    assert "SystemExit: a library gives up" in lines
     assert ("f: its process was killed, or there was not enough memory for it" in lines) == (workers > 1)
     assert results() == whole(*fine) and list(read_index(FOLDER)) == fine
     assert f"computed {len(fine)} of {len(behaviours)} pairs, reused 0" in capsys.readouterr().out
