@@ -32,8 +32,6 @@ def train(config: Config, name: str) -> None:
     UserError
         If the data do not suffice, or training diverges at once.
     """
-    from earshift.pipeline import networks  # imports torch, which most callers of this module do without
-
     encoder, folder = config.encoders[name], paths.model(name)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)

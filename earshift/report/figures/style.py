@@ -29,6 +29,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 _ON_DARK = {"#000000": "#E6E6E6", "#882255": "#C4709A", "#332288": "#8F83DD", "#661100": "#C4694F"}
 INK, MUTED, FAINT = "#222222", "#767676", "#D9D9D9"
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 1.2))
+_DPI = 150  # of a PNG
 
 _STYLE = {
     "font.size": 8,
@@ -110,13 +111,14 @@ def save(figure: "Figure", folder: Path, name: str) -> None:
     UserError
         If the folder cannot be written.
     """
-    from matplotlib import rc_context
-
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        figure.dpi = _DPI
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # where things lie stays
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         with replacing(folder / f"{name}.{kind}") as temporary:
-            figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)
-        with rc_context({"figure.constrained_layout.use": False}):
-            figure.set_layout_engine(None)  # where things lie stays
+            figure.savefig(temporary, format=kind, dpi=_DPI, metadata=metadata)
 
 
 def value_axis(axes: "Axes", strengths: Sequence[float], texts: Sequence[str], label: str, *, most: int = 7) -> None:
