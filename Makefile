@@ -103,7 +103,7 @@ test-slow: $(TEST_STAMP) ## run the tests that take minutes: simulations, the pa
 	@python -m pytest -m slow
 
 test-ui: $(UI_STAMP) ## run the tests in a browser, your system's Chromium
-	@python -m pytest tests/ui -rsP
+	@python -m pytest tests/ui -rsP --numprocesses=2 --dist=loadfile
 
 $(UI_STAMP): $(STAMP) tests/ui/requirements.lock
 	.ci/install --requirement tests/ui/requirements.lock --constraint requirements.lock

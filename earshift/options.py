@@ -17,6 +17,7 @@ of them has to name the key, the value, the bounds and the fix.
 
 import dataclasses
 import difflib
+import functools
 import json
 import types
 from collections.abc import Iterable, Mapping
@@ -219,8 +220,7 @@ def check_all(classes: Mapping[str, type], contents: Mapping[str, object]) -> di
             raise UserError(f"{key} holds a key that is no text; write its keys as words") from error
     wanted = [cls if dataclasses.is_dataclass(cls) else _NoOptions for cls in classes.values()]
     try:
-        form: Any = types.GenericAlias(tuple, tuple(wanted))
-        found = TypeAdapter[Any](form).validate_json(f"[{','.join(texts)}]")
+        found = _validator(*wanted).validate_json(f"[{','.join(texts)}]")
     except ValidationError as error:
         # the first section with an error; in it, an unknown key may explain a missing one
         first = min(error.errors(include_url=False), key=lambda e: (e["loc"][0], e["type"] != _UNKNOWN))
@@ -228,6 +228,13 @@ def check_all(classes: Mapping[str, type], contents: Mapping[str, object]) -> di
         raise UserError(_message(wanted[place], list(classes)[place], first)) from error
     made = zip(classes.items(), found, strict=True)
     return {key: cls() if isinstance(options, _NoOptions) else options for (key, cls), options in made}
+
+
+@functools.lru_cache(maxsize=32)
+def _validator(*classes: type) -> TypeAdapter[Any]:
+    """What makes a tuple of instances of these classes; building it takes longer than all that it does."""
+    form: Any = types.GenericAlias(tuple, classes)
+    return TypeAdapter[Any](form)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ SMALL = {
     "svd.permutations": 2,
     "trajectories.clips": 2,
     "trajectories.bootstrap": 50,
-    "robustness.methods": "[none,lda,samplewise_cca_svd,leace]",
+    "robustness.methods": "[none,samplewise_cca_svd,leace]",
     "robustness.svd_threshold": 0.4,
     "robustness.bootstrap": 50,
     "consistency.bootstrap": 50,

@@ -2,6 +2,8 @@
 
 import stages  # noqa: F401, I001
 
+import copy
+import json
 import shutil
 from pathlib import Path
 
@@ -15,13 +17,17 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 REPOSITORY = Path(__file__).parents[1]
-LONGEST = ("test_pipeline.py", "test_own.py", "test_experiments.py", "test_team.py", "test_make_paper.py",
-           "test_queue.py", "test_cluster.py", "test_track.py", "test_fault_dvc.py")  # fmt: skip
+# The longest files, in the order in which processes take them. The first makes the small run (tests/clones.py) that
+# others wait for, so those of encoders, which do not, are taken beside it.
+LONGEST = ("test_pipeline.py", "test_every_encoder.py", "test_panns.py", "test_track.py", "test_own.py", "test_team.py",
+           "test_cluster.py", "test_fault_dvc.py", "test_clap.py", "test_findings.py", "test_fault_kill.py",
+           "test_artifacts.py", "test_embed.py", "test_queue.py", "test_sharing.py")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
     """The longest files first, so that no process is left alone with one of them."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture
@@ -38,23 +44,35 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def edited(workspace):
-    """Change params.yaml in the workspace: ``edited({"cca.seed": 3})`` gives the checked parameters."""
-    from ruamel.yaml import YAML
-
+@pytest.fixture(scope="session")
+def repository_params():
+    """The text of the repository's params.yaml and what it says; reading it takes longer than most tests."""
     from earshift.pipeline import config
 
+    path = REPOSITORY / "params.yaml"
+    return path.read_text(encoding="utf-8"), config.read(path)
+
+
+@pytest.fixture
+def edited(workspace, repository_params):
+    """Change params.yaml in the workspace: ``edited({"cca.seed": 3})`` gives the checked parameters."""
+    from earshift.pipeline import config
+
+    file, known = Path("params.yaml"), [repository_params]
+
     def edit(changes):
-        document = config.read()
+        text, document = known[0]
+        document = copy.deepcopy(document) if file.read_text(encoding="utf-8") == text else config.read()
         for key, value in changes.items():
             *path, last = key.split(".")
             section = document
             for part in path:
                 section = section[part]
             section[last] = value
-        with open("params.yaml", "w", encoding="utf-8") as file:
-            YAML(typ="safe").dump(document, file)
+        # JSON is YAML, but for two of its words, and is written and read in less time
+        text = json.dumps(document, sort_keys=True).replace("NaN", ".nan").replace("Infinity", ".inf")
+        file.write_text(text, encoding="utf-8")
+        known[0] = text, document
         return config.load()
 
     return edit

@@ -212,7 +212,7 @@ def test_kill_and_resume(toy, workers):
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.getcwd()])}
     process = subprocess.Popen([sys.executable, "-m", "stages.embed", "toy"], env=environment, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(folder.glob("*.h5")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -226,7 +226,7 @@ def test_kill_and_resume(toy, workers):
 
 def _wait_for_orphans(group):
     """Workers notice that their parent is gone and leave."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)

@@ -174,7 +174,7 @@ def test_kill_and_resume(tiny_corpus, edited):
     script = f"{imports}; perturb(load(), 'gain')"
     root = str(Path(__file__).parents[2])
     process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": root})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while len(list(folder.glob("-*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.001)
     process.kill()

@@ -181,8 +181,8 @@ def tasks(cluster, workspace):
 # ------------------------------------------------------------------------------------------------------- the pipeline
 
 
-OF_THE_CLUSTER = ("data/perturbed/gain", "data/distances/gain", "data/embeddings/mfcc/gain", "metrics/robustness",
-                  "plots/robustness")  # fmt: skip
+OF_THE_CLUSTER = ("data/perturbed/gain", "data/distances/gain", "data/embeddings/mfcc/gain", "metrics/cca",
+                  "plots/cca")  # fmt: skip
 
 
 def contents(root):
@@ -198,7 +198,7 @@ def test_a_pipeline_on_a_cluster_that_loses_a_worker_gives_the_same_files(cluste
     clone.set({"compute.scheduler": cluster(2, clone.root), "compute.chunk": 4})
     embeddings = clone.root / "data/embeddings/mfcc/gain"
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", "perturb@gain", "distances", "embed@mfcc",
-               "robustness"]  # fmt: skip
+               "cca"]  # fmt: skip
     run = subprocess.Popen(command, cwd=clone.root, env=clone.environment, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True)  # fmt: skip
     while run.poll() is None and not list(embeddings.glob("[!.]*.h5")):
@@ -209,7 +209,7 @@ def test_a_pipeline_on_a_cluster_that_loses_a_worker_gives_the_same_files(cluste
     assert run.returncode == 0, log
     assert left > 0, "the worker was to die while there was work left"
     assert counts(log) == {
-        "perturb gain": (4, 4, 0), "distances": (4, 9, 5), "embed mfcc": (4, 9, 5), "robustness": (4, 4, 0)
+        "perturb gain": (4, 4, 0), "distances": (4, 9, 5), "embed mfcc": (4, 9, 5), "cca": (4, 4, 0)
     }  # fmt: skip
     assert contents(clone.root) == expected
     assert (clone.root / "dvc.lock").read_bytes() == lock

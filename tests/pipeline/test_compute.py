@@ -128,7 +128,7 @@ def test_prefetched_items_are_made_while_others_are_used():
             yield n
 
     for n in prefetch(items()):
-        assert made[min(n + 1, 3)].wait(timeout=60)  # comes although nobody has asked for it yet
+        assert made[min(n + 1, 3)].wait(timeout=600)  # comes although nobody has asked for it yet
 
 
 def test_few_items_are_prefetched():

@@ -8,6 +8,7 @@ import sys
 import pytest
 from clones import counts, small_run
 
+pytestmark = pytest.mark.slow  # two whole pipelines in folders of their own
 SWEEP = ["-S", "run.encoders=[mfcc],[yamnet]", "-S", "run.perturbations=[gain]", "-S", "svd.energy=0.8"]
 
 

@@ -3,8 +3,8 @@
 One repository is run once for all tests here; each test works on a copy or goes on from there in its own experiment.
 """
 
+import json
 import shutil
-import sys
 
 import pytest
 from clones import ALWAYS, cloned, computes_nothing, counts, ran, small_run
@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 PAIRS = {f"{e} / {p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
 FINER = "[-40,-30,-20,-10,5]"
+HEADLINE = {"heldout_r2", "null_r2_p95", "effective_rank", "straightness", "roc_auc", "mean_drop", "best_gain"}
 
 
 @pytest.fixture(scope="module")
@@ -93,48 +94,38 @@ def test_a_second_clone_computes_everything_and_reproduces_the_lock(first, tmp_p
     assert counts(log) == {label: (number, number, 0) for label, number in numbers.items()}
     assert second("git", "status", "--porcelain") == ""
 
-    shutil.rmtree(second.root / "metrics")
-    assert computes_nothing(second.dvc("repro", "summary", "significance"))
-    assert second("git", "status", "--porcelain") == ""
-    for lost in ("metrics/cca", ".dvc/cache/runs"):  # which DVC restores them from
+    for lost in ("metrics/cca", "metrics/svd", ".dvc/cache/runs"):  # which DVC restores them from
         shutil.rmtree(second.root / lost)
-    assert counts(second.dvc("repro", "cca")) == {"cca": (0, 4, 4)}
+    assert counts(second.dvc("repro", "cca", "svd")) == {"cca": (0, 4, 4), "svd": (0, 4, 4)}
     assert second("git", "status", "--porcelain") == ""
 
 
 def test_one_value_more_costs_one_value_and_going_back_nothing(changed):
-    """Options A, B, A, and then B as an experiment. What did not run, or was restored, is in MLflow as well."""
-    before = set(changed.parents())
+    """Options A, B, A, and then B as an experiment. What did not run, or was restored, is in MLflow as well.
+
+    Pictures and the page are left out: they write the same bytes twice in the tests of their modules.
+    """
+    numbers = ("summary", "performance", "excerpts")
     changed.set({"perturbations.gain.grid": FINER})
-    log = changed.dvc("repro")
+    log = changed.dvc("repro", *numbers)
     one_of_ten, one_of_two = (1, 10, 9), (2, 4, 2)  # gain under both encoders
     assert counts(log) == {
         "perturb gain": (1, 5, 4), "embed mfcc": one_of_ten, "embed yamnet": one_of_ten, "distances": one_of_ten,
         **dict.fromkeys(("cca", "svd", "trajectories", "robustness", "consistency", "performance"), one_of_two),
-        "maps": (2, 2, 0), "excerpts": (1, 2, 1),
+        "excerpts": (1, 2, 1),
     }  # fmt: skip
-    (finer,) = set(changed.parents()) - before
-    assert set(changed.children(finer)) == PAIRS
 
     changed("git", "checkout", "-q", "params.yaml")
-    log = changed.dvc("repro")
+    log = changed.dvc("repro", *numbers)
     assert {"perturb@gain", "embed@mfcc", "embed@yamnet", "distances"} <= ran(log), "DVC sees that something changed"
     assert computes_nothing(log)
     assert changed("git", "status", "--porcelain") == ""
-    assert set(changed.parents()) == before | {finer}
 
-    log = changed.dvc("exp", "run", "-n", "finer", "-S", f"perturbations.gain.grid={FINER}")
-    assert computes_nothing(log)
-    (experiment,) = set(changed.parents()) - before - {finer}
-    assert set(changed.children(experiment)) == PAIRS
-    assert changed.children(experiment)["mfcc / gain"]["cca/heldout_r2"] == pytest.approx(
-        changed.json("metrics/summary.json")["mfcc"]["gain"]["heldout_r2"]
-    )
-    shown = changed.dvc("exp", "show", "--csv")
-    assert "finer" in shown and "heldout_r2" in shown
+    log = changed.dvc("exp", "run", "-n", "finer", "-S", f"perturbations.gain.grid={FINER}", *numbers)
+    assert {"perturb@gain", "cca", "summary"} <= ran(log) and computes_nothing(log)
+    assert "-30.h5" in {path.name for path in (changed.root / "data/embeddings/mfcc/gain").iterdir()}
     changed.back()
-    assert "computed" not in changed.dvc("repro"), "going back must restore, not compute"
-    assert set(changed.parents()) == before | {finer, experiment}
+    assert "computed" not in changed.dvc("repro", "summary"), "going back must restore, not compute"
 
 
 def test_other_methods_run_only_robustness_and_what_follows(changed):
@@ -143,6 +134,12 @@ def test_other_methods_run_only_robustness_and_what_follows(changed):
     assert counts(log) == {"robustness": (4, 4, 0)}
     assert ran(changed.dvc("repro", "--dry")) == {"figures", "report"}
     assert list(changed.json("metrics/robustness/mfcc/gain.json")["methods"]) == ["none", "leace"]
+    shown = json.loads(changed.dvc("exp", "show", "--json"))
+    (of,) = [each for state in shown for each in state["experiments"] or () if each["name"] == "two"]
+    metrics = of["revs"][0]["data"]["metrics"]
+    assert list(metrics) == ["metrics/headline.json"], "a handful, not hundreds"
+    assert set(metrics["metrics/headline.json"]["data"]) >= HEADLINE
+    assert "robustness.methods" in changed.dvc("exp", "diff", "HEAD", "two")
 
 
 def test_a_queued_experiment_lands_in_the_same_store(first):
@@ -150,7 +147,7 @@ def test_a_queued_experiment_lands_in_the_same_store(first):
     first.dvc("exp", "run", "--queue", "-n", "queued", "-S", "report.clips=2")  # which little depends on
     first.dvc("exp", "run", "--run-all")
     (parent,) = set(first.parents()) - before
-    assert len(first.children(parent)) == 4
+    assert set(first.children(parent)) == PAIRS
     tags = dict(first.mlflow("select key, value from tags where run_uuid = ?", parent))
     assert "queued" in tags.values()
     assert not (first.root / "mlruns").exists()
@@ -163,35 +160,3 @@ def test_one_value_less_is_removed(first):
     assert names == {"0.01.h5", "0.4.h5", "1.h5"}
     first.back()
     assert (first.root / "data/embeddings/mfcc/reverb/0.7.h5").exists()
-
-
-# ------------------------------------------------------------------------------------------------- pairs by themselves
-
-
-def test_one_pair_by_hand_serves_the_stage(changed):
-    changed.set({"cca.seed": 1})
-    assert counts(changed(sys.executable, "-m", "stages.cca", "--only", "mfcc/gain")) == {"cca": (1, 1, 0)}
-    assert changed("git", "status", "--porcelain").split() == ["M", "params.yaml"], "into the store alone"
-    assert counts(changed.dvc("repro", "--single-item", "cca")) == {"cca": (3, 4, 1)}
-
-
-def test_a_pair_that_fails_stops_no_other_and_is_named(changed):
-    changed.set({"cca.seed": 2})
-    broken = changed.root / "data/embeddings/yamnet/reverb/0.4.h5"
-    content = broken.read_bytes()
-    broken.write_bytes(content[: len(content) // 2])
-    log = changed.dvc("repro", "--single-item", "cca", check=False)
-    assert "failed to reproduce 'cca'" in log and "earshift: 1 of 4 pairs failed" in log
-    assert "yamnet/reverb: data/embeddings/yamnet/reverb/0.4.h5 is damaged" in log and "Traceback" not in log
-    assert counts(log) == {"cca": (3, 4, 0)}
-    log = changed.dvc("repro", "cca")
-    assert counts(log) == {"embed yamnet": (0, 9, 9), "cca": (1, 4, 3)}
-    assert broken.read_bytes() == content
-
-
-def test_a_kill_loses_the_pairs_that_were_under_way(changed):
-    changed.set({"cca.seed": 3, "cca.permutations": 300, "compute.workers": 2})
-    repro = [sys.executable, "-m", "dvc", "repro", "--single-item", "cca"]
-    finished = changed.kill_when_stored(1, "cca", *repro)
-    assert 1 <= finished < 4
-    assert counts(changed(*repro)) == {"cca": (4 - finished, 4, finished)}

@@ -84,7 +84,7 @@ def ssh(tmp_path_factory):
 
 
 def _wait_for(port, server, log):
-    for _ in range(100):
+    for _ in range(6000):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return
         if server.poll() is not None:

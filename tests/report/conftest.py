@@ -1,6 +1,7 @@
 """Where the tests of the report room work."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,13 +16,21 @@ from earshift.pipeline import report_inputs  # noqa: E402
 from earshift.report.figures import style  # noqa: E402
 
 
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """A folder of results for two encoders and two perturbations, to be copied; writing it takes half a second."""
+    root = tmp_path_factory.mktemp("written")
+    write_results(root)
+    return root
+
+
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def world(written, tmp_path, monkeypatch):
     """A folder of results for two encoders and two perturbations, entered, far from the caller's DVC and MLflow."""
     for name in os.environ:
         if name.startswith(("DVC_", "MLFLOW_")):
             monkeypatch.delenv(name)
-    write_results(tmp_path)
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

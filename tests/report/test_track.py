@@ -64,7 +64,7 @@ def process(root, *, code=None, **environment):
 
 
 def finished(started):
-    out, err = started.communicate(timeout=120)
+    out, err = started.communicate(timeout=1200)
     assert started.returncode == 0, err
     return out
 
@@ -507,7 +507,7 @@ def test_two_clones_and_one_server(world, tmp_path_factory):
 
 
 def _wait_for(address):
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 600
     while True:
         try:
             return urllib.request.urlopen(address, timeout=5)

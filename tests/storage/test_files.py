@@ -56,7 +56,7 @@ def test_a_file_that_cannot_grow_is_one_message(tmp_path, kind):
     """
     root = str(Path(__file__).parents[2])
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True,
-                         env={**os.environ, "PYTHONPATH": root}, timeout=60)  # fmt: skip
+                         env={**os.environ, "PYTHONPATH": root}, timeout=600)  # fmt: skip
     assert run.returncode == 1, run.stderr
     assert run.stderr.startswith("earshift: cannot write out: the file would exceed") and run.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())

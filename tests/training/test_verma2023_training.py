@@ -123,7 +123,7 @@ def test_a_training_that_was_killed_ends_in_the_same_weights(small):
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "stages.models", "diverse_timbre"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not list(paths.CHECKPOINTS.glob("*.pt")) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)

@@ -46,7 +46,7 @@ def report(browser, tmp_path_factory):
     root = tmp_path_factory.mktemp("report")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / "tests/report")))
-    subprocess.run([sys.executable, "-c", WRITTEN], cwd=root, env=environment, check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", WRITTEN], cwd=root, env=environment, check=True, timeout=1200)
     return root / "report/index.html"
 
 

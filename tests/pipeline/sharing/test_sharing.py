@@ -366,7 +366,7 @@ def test_a_remote_whose_disk_is_full(here, tmp_path):
         pytest.skip("file systems cannot be mounted here: this user has no namespaces of its own")
     command = [*unshare, sys.executable, "-c", FULL, str(store)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1200)
     assert run.returncode == 0, run.stderr
     printed, half = json.loads(run.stdout.splitlines()[-1])
     assert "its disk is full; free some space there" in printed and "the same command goes on from there" in printed
