@@ -95,9 +95,7 @@ def test_a_mistake_stops_before_anything_is_computed(first, tmp_path):
     assert "Traceback" not in log and ran(log) == set() and not (wrong.root / "data/corpus").exists()
 
 
-@pytest.mark.parametrize(
-    "names", [["x;touch PWNED;#"], ["$(touch PWNED)"], ["sub/mine"], ["my.mfcc"], ["mfcc", "MFCC"]]
-)
+@pytest.mark.parametrize("names", [["x;touch PWNED;#"], ["sub/mine"], ["mfcc", "MFCC"]])
 def test_names_that_files_or_shells_misread_stop_before_anything_is_computed(first, tmp_path, names):
     wrong = cloned(first, tmp_path / "wrong")
     sections = wrong.params()["encoders"]
