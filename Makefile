@@ -48,9 +48,9 @@ $(STAMP): requirements.lock Makefile
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "earshift needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks venv: install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	.ci/install --requirement requirements.lock
-	.ci/install --no-deps $(LONERS)
-	.ci/install --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(LONERS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 repro: $(STAMP) ## run the whole pipeline and print the table
@@ -68,7 +68,7 @@ weights: $(STAMP) ## fetch and check the weight files of the encoders in run.enc
 	@python -m earshift weights
 
 $(REMOTE_STAMP): remotes.lock $(STAMP)
-	.ci/install --no-deps --requirement remotes.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement remotes.lock
 	@touch $@
 
 remote: $(STAMP) $(CLIENT) ## set up and check the shared remote: make remote URL=... (docs/team.md); without URL, check it
@@ -93,7 +93,7 @@ show: $(STAMP) ## print the table of the last run again
 	@python -m earshift show
 
 $(TEST_STAMP): tests/requirements.lock $(REMOTE_STAMP)
-	.ci/install --no-deps --requirement tests/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/requirements.lock
 	@touch $@
 
 test: $(TEST_STAMP) ## run the tests
@@ -106,7 +106,7 @@ test-ui: $(UI_STAMP) ## run the tests in a browser, your system's Chromium
 	@python -m pytest tests/ui -rsP --numprocesses=2 --dist=loadfile
 
 $(UI_STAMP): $(STAMP) tests/ui/requirements.lock
-	.ci/install --requirement tests/ui/requirements.lock --constraint requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/ui/requirements.lock --constraint requirements.lock
 	@touch $@
 
 fuzz: $(TEST_STAMP) ## try readers with broken and malicious files, an hour (SECONDS=...): docs/untrusted-input.md
