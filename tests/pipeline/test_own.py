@@ -6,16 +6,10 @@ Each test works on a copy of the repository whose pipeline was run once for all 
 import numpy as np
 import pytest
 import soundfile
-from clones import REPOSITORY, cloned, counts, ran, small_run
+from clones import REPOSITORY, cloned, counts, ran
 
 from benchmarks.mirror import fsd50k
 from earshift.storage.clips import read_clips
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    """A clone whose pipeline has been run and committed."""
-    return small_run(tmp_path_factory)
 
 
 @pytest.fixture

@@ -2,21 +2,7 @@
 
 import sys
 
-import pytest
-from clones import counts, small_run
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    """A clone whose pipeline has been run and committed."""
-    return small_run(tmp_path_factory)
-
-
-@pytest.fixture
-def changed(first):
-    """The same, to be changed: what was changed is taken back."""
-    yield first
-    first.back()
+from clones import counts
 
 
 def test_one_pair_by_hand_serves_the_stage(changed):

@@ -7,25 +7,12 @@ import json
 import shutil
 
 import pytest
-from clones import ALWAYS, cloned, computes_nothing, counts, ran, small_run
+from clones import ALWAYS, cloned, computes_nothing, counts, ran
 from ruamel.yaml import YAML
 
 PAIRS = {f"{e} / {p}" for e in ("mfcc", "yamnet") for p in ("gain", "reverb")}
 FINER = "[-40,-30,-20,-10,5]"
 HEADLINE = {"heldout_r2", "null_r2_p95", "effective_rank", "straightness", "roc_auc", "mean_drop", "best_gain"}
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    """A clone whose pipeline has been run and committed."""
-    return small_run(tmp_path_factory)
-
-
-@pytest.fixture
-def changed(first):
-    """The same, to be changed: what was changed is taken back."""
-    yield first
-    first.back()
 
 
 def test_everything_is_there(first):

@@ -40,12 +40,6 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    """A clone whose pipeline has been run and committed."""
-    return small_run(tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return Place(str(tmp_path_factory.mktemp("folder") / "store"))
 
