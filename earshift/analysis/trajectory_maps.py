@@ -132,9 +132,9 @@ def _umap(
 def _repeatable_eigenvectors() -> Iterator[None]:
     """Within it, what UMAP takes from ARPACK does not depend on what the process has computed before.
 
-    UMAP begins at eigenvectors of the graph of neighbours. Where they cannot be reached from its start, as in a graph
-    whose points all have the same weights, ARPACK goes on from random numbers, and continues their sequence from one
-    call to the next.
+    UMAP begins at eigenvectors of the graph of neighbours. Where ARPACK's start vector lies in an invariant subspace,
+    as it can in symmetric graphs, ARPACK goes on from random numbers, and continues their sequence from one call to
+    the next.
     """
     from scipy.sparse import linalg
     from sklearn.manifold import _spectral_embedding

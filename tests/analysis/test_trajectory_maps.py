@@ -163,7 +163,7 @@ def use_up_random_numbers():
 
 
 def test_a_map_does_not_depend_on_what_was_computed_before(rng, trajectories):
-    """Each clip moves by equal steps on a line of its own, far from the others: its graph has equal weights."""
+    """Each clip moves by equal steps on a line of its own, far from the others: its graph is symmetric."""
     line = np.arange(6)[:, None] * np.eye(1, 20)
     t = trajectories((line + 1e3 * rng.normal(size=(32, 1, 20))).astype(np.float32))
     first = analyse(t)[1]
